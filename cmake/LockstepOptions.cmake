@@ -1,0 +1,15 @@
+# One set of compile options for every target of the project.
+#
+# -ffp-contract=off and the absence of any fast-math flag belong to the promise: an expression means
+# the same in a vector loop, in its tail and in a test.
+add_library(lockstep_options INTERFACE)
+target_include_directories(lockstep_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(lockstep_options INTERFACE
+  -march=x86-64-v3 -ffp-contract=off
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+
+foreach(sanitizer IN LISTS LOCKSTEP_SANITIZE)
+  target_compile_options(lockstep_options INTERFACE
+    -fsanitize=${sanitizer} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(lockstep_options INTERFACE -fsanitize=${sanitizer})
+endforeach()

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "comm/tree/shard_layout.h"
+
+namespace lockstep {
+
+// Sums gradients over all shards of all workers, bucket by bucket, while backward still runs.
+//
+// Each worker brings one arena a node of `maximal_subtrees(whole tree, own block)`: that node's gradients.
+// A bucket is scattered (all-to-all of slices), its slice folded along the fixed tree, and gathered; a small
+// one is all-gathered whole and folded by everyone. The bits are the same (rule 5).
+class GradientReducer {
+ public:
+  struct Options {
+    std::size_t bucket_bytes = 4 << 20;
+    std::size_t small_bytes = 32 << 10;  // up to here a bucket goes in one all-gather
+    bool overlap = true;                 // false: everything is sent in `finish`
+  };
+
+  // tensors: as plan_buckets has them.
+  GradientReducer(Communicator& comm, const ShardLayout& layout, std::vector<Range> tensors, Options options);
+  ~GradientReducer();
+
+  // How many arenas this worker brings, and the shards of each, for a batch whose first `present` shards have
+  // samples; arenas of absent nodes are ignored.
+  const std::vector<Range>& nodes() const;
+
+  // Begins a step. arenas[i] is the gradient arena of nodes()[i], `out` the sum; all as long as the tensors
+  // together, and all left alone by the caller from `ready` of a tensor to the end of `finish`. `out` may be
+  // arenas[0].
+  void begin(std::span<float* const> arenas, float* out, std::int64_t present);
+  // Tensor `index` is final in all arenas. Called in index order.
+  void ready(std::size_t index);
+  // Polls what is under way; never blocks. Called between operations.
+  void progress();
+  // Waits until `out` holds every sum.
+  void finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "comm/tree/fixed_tree.h"
+
+namespace lockstep {
+
+// Merges per-shard values of `width` doubles into one value a group of shards, over all workers, in one
+// exchange: fold the maximal subtrees of the own block, all-gather the nodes, fold the rest. Groups are
+// [0, k), [k, 2k), …, each with its own fixed tree (rule 4). A group inside one worker's block needs no
+// exchange, and an exchange that no group needs does not happen.
+class TreeExchange {
+ public:
+  // `group`: shards a group spans, 1 … layout.shards(); the last group may be shorter.
+  TreeExchange(const ShardLayout& layout, std::int64_t group);
+
+  std::int64_t groups() const;
+  Range group(std::int64_t index) const;
+  // Groups that have a shard in the own block.
+  Range own_groups() const;
+  bool needs_exchange() const;
+
+  // leaves: own shards' values, shard block().begin first, `width` doubles each; overwritten.
+  // present: shards that have samples (ShardLayout::present).
+  // results: a value each group of own_groups() (all_groups: of all groups, which always exchanges where
+  // there are several workers), in order, `width` doubles each. An absent group's value is left as it was.
+  // Blocks; folds with `combine`, whose result may depend on nothing but its arguments.
+  void run(Communicator& comm, std::string_view name, std::int64_t present, std::size_t width,
+           std::span<double> leaves, const Combine& combine, std::span<double> results,
+           bool all_groups = false);
+
+ private:
+  ShardLayout layout_;
+  std::int64_t group_;
+  std::vector<double> mine_;
+  std::vector<double> all_;
+};
+
+// The Combine of plain sums of `width` doubles.
+Combine sum_of(std::size_t width);
+
+// The Combine of moments: values are `channels` means followed by `channels` sums of squared deviations (M2);
+// `count` answers how many values a channel has in a node. Merged by the parallel formula of Chan, Golub and
+// LeVeque (1979), equations 2.1, in fp64, so no precision is lost where the mean is large.
+Combine moments_of(std::size_t channels, std::function<std::int64_t(Range node)> count);
+
+}  // namespace lockstep

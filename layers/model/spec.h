@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "layers/tensor/shape.h"
+
+// A network as a user writes it: plain values, no pointers. The builder turns it into a graph.
+namespace lockstep {
+
+struct Conv2dSpec {
+  std::int64_t out = 0;
+  std::int64_t kernel = 3;
+  std::int64_t stride = 1;
+  std::int64_t padding = 0;
+  std::int64_t groups = 1;
+  bool bias = false;
+};
+struct LinearSpec {
+  std::int64_t out = 0;
+  bool bias = true;
+};
+struct BatchNormSpec {
+  bool affine = true;
+};
+struct ReluSpec {};
+struct MaxPoolSpec {
+  std::int64_t window = 2;
+  std::int64_t stride = 0;  // 0: the window
+  std::int64_t padding = 0;
+};
+struct AvgPoolSpec {
+  std::int64_t window = 2;
+  std::int64_t stride = 0;
+  std::int64_t padding = 0;
+};
+struct GlobalAvgPoolSpec {};
+struct FlattenSpec {};
+struct DropoutSpec {
+  double probability = 0.5;
+};
+
+struct LayerSpec;
+// body(x) + shortcut(x); an empty shortcut is the identity.
+struct ResidualSpec {
+  std::vector<LayerSpec> body;
+  std::vector<LayerSpec> shortcut;
+};
+
+struct LayerSpec {
+  std::string name;  // unique in its list; parameters are called "<path of names>.weight"
+  std::variant<Conv2dSpec, LinearSpec, BatchNormSpec, ReluSpec, MaxPoolSpec, AvgPoolSpec, GlobalAvgPoolSpec,
+               FlattenSpec, DropoutSpec, ResidualSpec>
+      layer;
+};
+
+struct ModelSpec {
+  std::string name;                            // mlp, cnn, resnet20; empty: `layers`
+  std::vector<LayerSpec> layers;               // the last one's output are the logits: 1x1x<classes>
+  std::vector<std::int64_t> hidden{256, 128};  // mlp
+  double dropout = 0;                          // before the last layer of mlp, cnn and resnet20
+};
+
+}  // namespace lockstep

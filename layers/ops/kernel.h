@@ -1,0 +1,64 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "layers/tensor/shape.h"
+
+namespace lockstep {
+
+// What a kernel is made for. Its primitives are created for exactly this shard shape, on one thread, outside
+// any parallel region (rule 2).
+struct KernelShape {
+  std::int64_t samples = 0;  // of the shard, at least 1
+  int threads = 1;           // threads that may run it at once, each with its own index
+  bool training = true;      // false: `backward` is never called, dropout passes its input through
+};
+
+// Which shard of which step, for what must not depend on who computes it.
+struct ShardPosition {
+  int thread = 0;
+  std::int64_t step = 0;
+  std::int64_t first_sample = 0;  // position of the shard's first sample in the global batch
+};
+
+inline constexpr std::size_t max_inputs = 2;
+inline constexpr std::size_t max_parameters = 2;
+
+// Pointers into one shard. Activations and gradients start on 64 bytes; unused places are null.
+// `parameters` are plain arrays in the layer's order (weight, bias).
+struct ForwardArguments {
+  std::array<const float*, max_inputs> inputs{};
+  float* output = nullptr;
+  std::array<const float*, max_parameters> parameters{};
+  std::byte* saved = nullptr;    // saved_bytes(), kept until the shard's backward
+  std::byte* scratch = nullptr;  // scratch_bytes(), of this thread alone
+  ShardPosition position;
+};
+
+struct BackwardArguments {
+  std::array<const float*, max_inputs> inputs{};  // null unless the layer says that its backward reads them
+  const float* output = nullptr;                  // likewise
+  const float* output_gradient = nullptr;
+  std::array<float*, max_inputs> input_gradients{};  // overwritten; null where not wanted
+  std::array<const float*, max_parameters> parameters{};
+  std::array<float*, max_parameters> parameter_gradients{};  // this shard's own; overwritten
+  const std::byte* saved = nullptr;
+  std::byte* scratch = nullptr;
+  ShardPosition position;
+};
+
+// One operation, compiled for one number of samples. Knows one shard; no rank, batch or neighbour.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual std::size_t scratch_bytes() const { return 0; }
+  virtual std::size_t saved_bytes() const { return 0; }
+  // Once a step, before the first shard and on one thread: brings parameters to the primitives' layout.
+  virtual void prepare(std::array<const float*, max_parameters> /*parameters*/) {}
+  virtual void forward(const ForwardArguments& arguments) const = 0;
+  virtual void backward(const BackwardArguments& arguments) const = 0;
+};
+
+}  // namespace lockstep

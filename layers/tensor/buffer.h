@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <span>
+
+namespace lockstep {
+
+// Tensors of a shard start on 64 bytes: no result may depend on an address (rule 3).
+inline constexpr std::size_t alignment = 64;
+constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
+
+// Owns zeroed memory that starts on `alignment` bytes. Throws std::bad_alloc.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::size_t bytes);
+
+  std::byte* data() const { return memory_.get(); }
+  std::size_t size() const { return size_; }  // bytes
+  template <class T>
+  std::span<T> as() const {
+    return {reinterpret_cast<T*>(memory_.get()), size_ / sizeof(T)};
+  }
+  // Makes room for `bytes`; what was there is lost if it has to grow.
+  void reserve(std::size_t bytes) {
+    if (bytes > size_) *this = Buffer(bytes);
+  }
+
+ private:
+  struct Free {
+    void operator()(std::byte* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<std::byte, Free> memory_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace lockstep

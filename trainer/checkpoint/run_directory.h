@@ -1,0 +1,46 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace lockstep {
+
+// The folder of one run, held by rank 0. Owns the lock; knows names, order and pruning of checkpoints, not
+// what is in them. All failures are DataError with path and reason; nothing that was there is lost by one.
+class RunDirectory {
+ public:
+  enum class Open : std::uint8_t { fresh, resume, overwrite };
+
+  // Creates the folder if need be and takes the lock (flock on <dir>/.lock), waiting up to `patience` for a
+  // job that still holds it. fresh: throws where the folder already holds a run, naming --resume and
+  // --overwrite. overwrite: removes what a run writes (config.yaml, metrics.jsonl, digests.jsonl, events.*,
+  // checkpoints/, final.safetensors) and nothing else.
+  RunDirectory(std::filesystem::path dir, Open open, std::chrono::milliseconds patience);
+  ~RunDirectory();
+
+  const std::filesystem::path& path() const;
+  std::filesystem::path config() const;                       // config.yaml
+  std::filesystem::path metrics() const;                      // metrics.jsonl
+  std::filesystem::path digests() const;                      // digests.jsonl
+  std::filesystem::path final_file() const;                   // final.safetensors
+  std::filesystem::path checkpoint(std::int64_t step) const;  // checkpoints/step-00000234.safetensors
+
+  bool finished() const;  // final_file() exists
+  // The newest complete checkpoint: what `latest` names, else the newest that is there; empty without one.
+  std::optional<std::filesystem::path> latest() const;
+  // All checkpoints, oldest first.
+  std::vector<std::filesystem::path> checkpoints() const;
+
+  // After checkpoint(step) was written: points `latest` at it (temporary file, fsync, rename, fsync of the
+  // folder), then deletes all but the newest `keep`.
+  void committed(std::int64_t step, std::int64_t keep);
+
+  // Writes a small text file all or nothing.
+  void write_text(const std::filesystem::path& file, std::string_view text) const;
+};
+
+}  // namespace lockstep

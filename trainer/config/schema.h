@@ -1,0 +1,135 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "layers/model/spec.h"
+
+// The configuration of a run as plain values. YAML becomes these structs once; nothing else reads YAML.
+// configs/README.md has every key with its type, range, default and meaning; the defaults stand here.
+namespace lockstep {
+
+struct BatchConfig {
+  std::int64_t global = 256;
+  std::int64_t shards = 8;
+};
+
+// One way to keep the running statistics that inference uses.
+struct RunningStatistics {
+  enum class Kind : std::uint8_t { ema, cumulative };
+  std::string name = "ema";  // as written: "ema", "ema:0.01", "cumulative"
+  Kind kind = Kind::ema;
+  double momentum = 0.1;  // of ema
+};
+
+struct NormalizationConfig {
+  std::string sync = "global";  // "global", "local", or a number of shards as text
+  std::vector<RunningStatistics> running_stats{{}};
+  double momentum = 0.1;
+  double eps = 1e-5;
+};
+
+struct AugmentConfig {
+  std::int64_t pad_crop = 0;  // pixels of zero padding a side before a random crop to the original size
+  bool flip = false;          // left-right, with probability one half
+};
+
+struct SyntheticConfig {
+  std::int64_t samples = 10'000;
+  std::int64_t test_samples = 1'000;
+  std::int64_t height = 28, width = 28, channels = 1;
+  std::int64_t classes = 10;
+};
+
+struct DataConfig {
+  enum class Dataset : std::uint8_t { fashion_mnist, idx, synthetic };
+  Dataset dataset = Dataset::fashion_mnist;
+  std::string path;  // empty: the data set's default
+  double validation = 0;
+  bool drop_last = false;
+  std::vector<double> mean,
+      deviation;  // a value a channel, of pixels scaled to [0, 1]; empty: of the training set
+  AugmentConfig augment;
+  SyntheticConfig synthetic;
+};
+
+struct OptimizerConfig {
+  enum class Name : std::uint8_t { sgd, adamw };
+  Name name = Name::sgd;
+  double lr = 0.1;
+  double momentum = 0.9;  // sgd
+  bool nesterov = true;   // sgd
+  double weight_decay = 5e-4;
+  bool decay_all = false;                         // biases and norm parameters too
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adamw
+};
+
+struct ScheduleConfig {
+  enum class Decay : std::uint8_t { constant, cosine, linear, step };
+  std::optional<std::int64_t> epochs = 5;  // exactly one of epochs and steps
+  std::optional<std::int64_t> steps;
+  double warmup_epochs = 0;
+  Decay decay = Decay::cosine;
+  double step_epochs = 30;  // decay: step
+  double step_factor = 0.1;
+};
+
+struct LossConfig {
+  double label_smoothing = 0;
+};
+
+struct EvaluationConfig {
+  std::optional<std::int64_t> every_epochs = 1;  // exactly one of the two
+  std::optional<std::int64_t> every_steps;
+  std::int64_t batch = 256;
+};
+
+struct CommConfig {
+  enum class Backend : std::uint8_t { automatic, mpi, threads };
+  enum class Overlap : std::uint8_t { automatic, on, off };
+  Backend backend = Backend::automatic;
+  double bucket_mib = 4;
+  Overlap overlap = Overlap::automatic;
+  double timeout_s = 60;
+};
+
+struct CheckpointConfig {
+  std::optional<std::int64_t> every_epochs = 1;  // exactly one of the two
+  std::optional<std::int64_t> every_steps;
+  std::int64_t keep = 3;
+};
+
+struct PlanConfig {
+  bool fuse = true;
+  bool recompute = true;
+  std::int64_t memory_mib = 0;  // most that one worker may use; 0: what the machine has free
+};
+
+struct TrainConfig {
+  std::int64_t log_every = 10;    // steps between lines of metrics.jsonl
+  std::int64_t digest_every = 0;  // steps between lines of digests.jsonl; 0: never
+  std::int64_t stop_at_step = 0;  // save, and exit with 75, after this step; 0: never
+};
+
+struct Config {
+  std::uint64_t seed = 1;
+  std::string run_dir = "runs/default";
+  ModelSpec model{.name = "cnn", .layers = {}};
+  BatchConfig batch;
+  NormalizationConfig normalization;
+  DataConfig data;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  LossConfig loss;
+  EvaluationConfig evaluation;
+  CommConfig comm;
+  int threads = 1;  // a worker
+  CheckpointConfig checkpoint;
+  PlanConfig plan;
+  TrainConfig train;
+};
+
+}  // namespace lockstep

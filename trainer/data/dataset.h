@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "layers/tensor/shape.h"
+#include "trainer/config/schema.h"
+
+namespace lockstep {
+
+// Labelled images. `get` is const, so threads may call it at once.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  virtual std::int64_t size() const = 0;
+  virtual SampleShape shape() const = 0;
+  virtual std::int64_t classes() const = 0;
+  // Raw pixels 0 … 255 of sample `index`, height × width × channels, into `pixels`; its label is the answer.
+  virtual std::int32_t get(std::int64_t index, std::span<std::uint8_t> pixels) const = 0;
+};
+
+// What a run reads. Without data.validation, `validation` is null.
+struct Datasets {
+  std::shared_ptr<const Dataset> train, validation, test;
+  std::vector<std::string> class_names;  // "0", "1", … where the data set has none
+};
+
+// Opens what the configuration names. The validation split is the same pure function of the seed on every
+// worker. Throws DataError naming the file, what is wrong with it, and what was expected.
+Datasets open_datasets(const DataConfig& config, std::uint64_t seed);
+
+// A subset of another data set: sample i is `parent`'s indices[i].
+std::shared_ptr<const Dataset> make_subset(std::shared_ptr<const Dataset> parent,
+                                           std::vector<std::int64_t> indices);
+
+}  // namespace lockstep

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "trainer/config/schema.h"
+
+namespace lockstep {
+
+// A contiguous piece of the parameter arena with one treatment.
+struct ParameterRange {
+  std::string name;
+  std::size_t offset = 0;  // elements
+  std::size_t count = 0;
+  bool decays = true;  // weight decay applies
+};
+
+// A named piece of state, as long as the parameter arena ("momentum", "exp_avg", …).
+struct OptimizerState {
+  std::string name;
+  std::span<float> values;
+};
+
+// Elementwise, so neither the number of workers nor where an arena is cut can change a bit. Neither
+// communicates nor reads files.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  // One update with learning rate `lr`; `step` counts from 0. Arenas are as long as at creation.
+  virtual void update(std::span<float> parameters, std::span<const float> gradients, double lr,
+                      std::int64_t step) = 0;
+  virtual std::vector<OptimizerState> state() = 0;
+};
+
+// SGD as PyTorch defines it (buf ← m·buf + g; Nesterov: g + m·buf) and AdamW (Loshchilov and Hutter, 2019,
+// decoupled decay). `arena` in elements.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, std::vector<ParameterRange> ranges,
+                                          std::size_t arena);
+
+}  // namespace lockstep
