@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/model/running_statistics.h"
 #include "layers/model/spec.h"
 
 // The configuration of a run as plain values. YAML becomes these structs once; nothing else reads YAML.
@@ -15,14 +16,6 @@ namespace lockstep {
 struct BatchConfig {
   std::int64_t global = 256;
   std::int64_t shards = 8;
-};
-
-// One way to keep the running statistics that inference uses.
-struct RunningStatistics {
-  enum class Kind : std::uint8_t { ema, cumulative };
-  std::string name = "ema";  // as written: "ema", "ema:0.01", "cumulative"
-  Kind kind = Kind::ema;
-  double momentum = 0.1;  // of ema
 };
 
 struct NormalizationConfig {

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "comm/gradients/reducer.h"
+#include "comm/tree/shard_layout.h"
+#include "layers/model/batch.h"
+#include "layers/model/running_statistics.h"
+#include "layers/model/spec.h"
+#include "layers/nn/parameter.h"
+
+namespace lockstep {
+
+struct ModelOptions {
+  ModelSpec spec;
+  SampleShape input;
+  std::int64_t classes = 10;
+  std::uint64_t seed = 1;
+  std::int64_t shards = 8;
+  // Batch normalization: shards that share statistics (shards: global, 1: local), and what is kept of them;
+  // the first entry is the primary one, under PyTorch's buffer names.
+  std::int64_t statistics_group = 8;
+  std::vector<RunningStatistics> running_statistics{{}};
+  double eps = 1e-5;
+  double label_smoothing = 0;
+  // None of these changes a bit.
+  int threads = 1;
+  bool fuse = true;
+  bool recompute = true;
+};
+
+// Sums over a global batch, the same on every worker.
+struct BatchSums {
+  double loss = 0;
+  double correct = 0;
+  std::int64_t samples = 0;
+};
+
+// A network with its memory: layers, graph, plans, one parameter arena, gradient arenas, buffers.
+class Model {
+ public:
+  // Throws UsageError naming the layer and both shapes where a layer list does not fit, or ends in another
+  // shape than 1x1x<classes>.
+  Model(ModelOptions options, int workers, int rank);
+  ~Model();
+  Model(Model&&) noexcept;
+
+  const ModelOptions& options() const;
+  const ShardLayout& layout() const;
+
+  // In arena order, which is the order in which backward finishes them; norm parameters whose sums are final
+  // with their own exchange come last and lie outside every bucket.
+  std::span<const Parameter> parameters() const;
+  std::span<float> arena();                  // parameters, each on 64 bytes
+  std::span<const float> gradients() const;  // of the last step, summed over the global batch; laid out alike
+  std::vector<Range> gradient_tensors()
+      const;  // what a GradientReducer is made with: bucketed tensors, contiguous
+
+  // Parameters and buffers by name: everything that inference needs, and all that training changes here.
+  std::vector<ModelTensor> state();
+  // Weights as a pure function of (seed, parameter name, element); PyTorch's default bounds, U(±1/√fan_in).
+  void initialize();
+
+  // Bytes this worker needs for the plan of training with global batches of up to `global` samples and
+  // evaluation with `evaluation` ones, arenas included. Known before the first step.
+  std::size_t memory_bytes(std::int64_t global, std::int64_t evaluation) const;
+  // The first step at whose global batch a channel of some batch_norm would have one value in a group: its
+  // layer's name, or empty. `global` is the number of samples of a step.
+  std::string undefined_variance(std::int64_t global) const;
+
+  // Forward, loss, backward and gradient sums of one global batch; running statistics are updated. Blocks on
+  // collectives. Throws DivergedError naming step and first layer where loss, statistics or gradients are not
+  // finite.
+  BatchSums train_step(Communicator& comm, GradientReducer& reducer, const BatchInput& batch,
+                       std::int64_t step);
+
+  // Forward in inference mode with running statistics entry `entry`; sums over all workers.
+  BatchSums evaluate(Communicator& comm, const BatchInput& batch, std::size_t entry = 0);
+  // Logits (samples × classes) of one shard's images, in inference mode, without any communication.
+  void predict(const ShardInput& shard, std::size_t entry, std::span<float> logits);
+
+  // The plan in words: segments, operations, what is kept and recomputed, bytes a sample. For `inspect
+  // --plan`.
+  std::string describe_plan();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lockstep
