@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "layers/model/spec.h"
+#include "layers/nn/layer.h"
+
+namespace lockstep {
+
+// A value that flows through the network: the images (value 0) or a node's output.
+using ValueId = int;
+
+struct Node {
+  std::unique_ptr<Layer> layer;
+  std::vector<ValueId> inputs;
+  ValueId output = 0;
+};
+
+// Nodes in an order in which every input comes before its user. The last node's output are the logits.
+struct Graph {
+  explicit Graph(const SampleShape& images) : values{images} {}
+
+  ValueId add(std::unique_ptr<Layer> layer, std::vector<ValueId> inputs);
+  ValueId logits() const { return nodes.back().output; }
+
+  std::vector<SampleShape> values;
+  std::vector<Node> nodes;
+};
+
+// Builds the graph of a specification; shapes are inferred on the way. In a residual block the shortcut comes
+// before the body, so that the block's sum can join the body's last batch_norm. Throws UsageError naming the
+// layer and both shapes where something does not fit.
+Graph build_graph(const ModelSpec& spec, const SampleShape& images, std::int64_t classes, std::uint64_t seed);
+
+}  // namespace lockstep

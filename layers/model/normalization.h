@@ -1,0 +1,131 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/tree/exchange.h"
+#include "layers/model/graph.h"
+#include "layers/model/running_statistics.h"
+#include "layers/nn/batch_norm.h"
+#include "layers/ops/norm.h"
+#include "layers/tensor/buffer.h"
+
+// What batch_norm layers know beyond one shard: statistics of groups of shards in a step, and running
+// statistics.
+namespace lockstep {
+
+// The statistics of one group and layer, ready for the kernels: four arrays of `channels` floats.
+class AffineStorage {
+ public:
+  explicit AffineStorage(std::int64_t channels)
+      : channels_(channels), values_(static_cast<std::size_t>(4 * channels)) {}
+
+  // Empty gamma and beta: 1 and 0. variance: biased; eps inside the root.
+  void set(std::span<const double> mean, std::span<const double> variance, double eps, const float* gamma,
+           const float* beta);
+  norm::Affine affine() const;
+
+ private:
+  std::span<float> part(std::size_t number) {
+    const auto channels = static_cast<std::size_t>(channels_);
+    return std::span(values_).subspan(number * channels, channels);
+  }
+  std::int64_t channels_;
+  std::vector<float> values_;
+};
+
+// Running statistics of all batch_norm layers in all kept entries.
+class RunningBuffers {
+ public:
+  RunningBuffers(std::vector<const BatchNorm*> norms, std::vector<RunningStatistics> entries);
+
+  void reset();  // mean 0, variance 1, no batches
+  // One step's statistics of layer `norm`: mean and unbiased variance a channel.
+  void update(std::size_t norm, std::span<const double> mean, std::span<const double> unbiased_variance);
+  std::span<const float> mean(std::size_t entry, std::size_t norm) const { return at(entry, norm).mean; }
+  std::span<const float> variance(std::size_t entry, std::size_t norm) const {
+    return at(entry, norm).variance;
+  }
+  // All of them by name; the first entry under PyTorch's names.
+  std::vector<ModelTensor> tensors();
+
+ private:
+  struct Buffers {
+    std::vector<float> mean, variance;
+    std::int64_t batches = 0;
+  };
+  const Buffers& at(std::size_t entry, std::size_t norm) const {
+    return buffers_[entry * norms_.size() + norm];
+  }
+
+  std::vector<const BatchNorm*> norms_;
+  std::vector<RunningStatistics> entries_;
+  std::vector<Buffers> buffers_;  // entry after entry
+};
+
+// One step of training: from shards' moments to statistics of groups, and back for the gradient sums.
+class StepStatistics {
+ public:
+  StepStatistics(std::vector<const BatchNorm*> norms, const ShardLayout& layout, std::int64_t group,
+                 double eps);
+
+  bool global() const { return group_ == layout_.shards(); }
+  void begin(std::int64_t global_samples);
+
+  // What shard `shard` (counted from the block's first) brings to the exchange of layer `norm`: 2 × channels
+  // values.
+  std::span<double> leaf(std::size_t norm, std::size_t shard);
+  // Merges the shards' moments over the workers and makes the groups' statistics. Blocks on one exchange at
+  // most.
+  void meet_moments(Communicator& comm, std::size_t norm, const float* gamma, const float* beta);
+  // The same for the backward sums (Σ dz, Σ dz·x̂).
+  void meet_sums(Communicator& comm, std::size_t norm);
+
+  norm::Affine affine(std::size_t norm, std::size_t shard) const;
+  norm::GroupSums group_sums(std::size_t norm, std::size_t shard) const;
+  // The whole batch's sums of layer `norm`, where statistics are global: its parameters' gradients.
+  std::span<const double> global_sums(std::size_t norm) const { return layers_[norm].sums; }
+
+  // Every layer's statistics of the step into the running ones. Where groups do not span the batch, one
+  // exchange for all layers. Answers the name of the first layer whose statistics are not finite, the same on
+  // all workers; else empty.
+  std::string update(Communicator& comm, RunningBuffers& running);
+
+  // Whether some group of a batch of `global_samples` would have a single value a channel in layer `norm`.
+  bool undefined_variance(std::size_t norm, std::int64_t global_samples) const;
+
+ private:
+  struct PerLayer {
+    const BatchNorm* layer;
+    std::string moments_name, sums_name;
+    std::vector<double> leaves;   // own shards
+    std::vector<double> moments;  // own shards' moments, kept where running statistics need them again
+    std::vector<double> merged;   // own groups' moments
+    std::vector<double> sums;     // own groups' backward sums
+    std::vector<AffineStorage> affine;
+    std::size_t width() const { return static_cast<std::size_t>(2 * layer->channels()); }
+  };
+
+  std::size_t own_group(std::size_t shard) const;
+  std::int64_t samples(Range shards) const;
+  std::int64_t count(const PerLayer& it, Range shards) const {
+    return samples(shards) * it.layer->input().pixels();
+  }
+  bool absent(Range shards) const { return shards.begin >= present_; }
+  // All groups' moments of all layers, a group after the other; one exchange where groups do not span the
+  // batch.
+  std::vector<double> all_moments(Communicator& comm);
+
+  ShardLayout layout_;
+  std::int64_t group_;
+  double eps_;
+  TreeExchange exchange_;
+  std::vector<PerLayer> layers_;
+  std::size_t total_width_ = 0;  // of all layers
+  std::int64_t global_samples_ = 0;
+  std::int64_t present_ = 0;
+};
+
+}  // namespace lockstep

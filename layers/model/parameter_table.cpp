@@ -1,0 +1,42 @@
+#include "layers/model/parameter_table.h"
+
+#include <ranges>
+
+#include "layers/tensor/buffer.h"
+
+namespace lockstep {
+
+ParameterTable::ParameterTable(const Graph& graph, bool final_norms) {
+  const auto outside = [&](const Layer& layer) {
+    return final_norms && layer.kind() == Layer::Kind::batch_norm;
+  };
+  for (const Node& node : std::views::reverse(graph.nodes)) {
+    if (!outside(*node.layer)) append(*node.layer);
+  }
+  bucketed_ = parameters_.size();
+  bucketed_floats_ = floats_;
+  for (const Node& node : std::views::reverse(graph.nodes)) {
+    if (outside(*node.layer)) append(*node.layer);
+  }
+}
+
+void ParameterTable::append(const Layer& layer) {
+  const auto first = static_cast<std::int64_t>(parameters_.size());
+  for (Parameter parameter : layer.parameters()) {
+    parameter.offset = floats_;
+    floats_ += aligned(parameter.count() * sizeof(float)) / sizeof(float);
+    parameters_.push_back(std::move(parameter));
+  }
+  ranges_[&layer] = {first, static_cast<std::int64_t>(parameters_.size())};
+}
+
+std::vector<Range> ParameterTable::bucketed_tensors() const {
+  std::vector<Range> tensors;
+  for (std::size_t i = 0; i < bucketed_; ++i) {
+    const std::size_t end = i + 1 < parameters_.size() ? parameters_[i + 1].offset : floats_;
+    tensors.push_back({static_cast<std::int64_t>(parameters_[i].offset), static_cast<std::int64_t>(end)});
+  }
+  return tensors;
+}
+
+}  // namespace lockstep

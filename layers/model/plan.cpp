@@ -1,0 +1,369 @@
+#include "layers/model/plan.h"
+
+#include <algorithm>
+
+#include "comm/tree/fixed_tree.h"
+#include "layers/ops/elementwise.h"
+
+namespace lockstep {
+
+namespace {
+
+std::size_t index(int id) {
+  return static_cast<std::size_t>(id);
+}
+
+std::size_t padded_floats(std::size_t floats) {
+  return aligned(floats * sizeof(float)) / sizeof(float);
+}
+
+}  // namespace
+
+// What one walk through the segments needs.
+struct Plan::Run {
+  std::span<const ShardInput> shards;
+  const Loss& loss;
+  std::int64_t step = 0;
+  std::span<const AffineStorage> fixed_statistics;
+  const Training* training = nullptr;
+  std::vector<const Compiled*> shapes;  // a shard each; null: empty
+};
+
+Plan::Plan(const Parts& parts, ProgramOptions options)
+    : parameters_(parts.parameters),
+      arena_(parts.arena),
+      layout_(parts.layout),
+      pool_(parts.pool),
+      workspace_(parts.workspace),
+      program_(make_program(parts.graph, options)) {
+  int norms = 0;
+  for (const PlanOp& op : program_.ops) norm_numbers_.push_back(op.is_norm() ? norms++ : -1);
+
+  partial_offsets_.assign(program_.actions.size(), 0);
+  for (const Segment& segment : program_.segments) {
+    std::size_t floats = 0;
+    for (std::size_t number = index(segment.begin); number < index(segment.end); ++number) {
+      if (!has_partials(program_.actions[number])) continue;
+      partial_offsets_[number] = floats;
+      for (const Parameter& parameter :
+           program_.ops[index(program_.actions[number].op)].layer->parameters()) {
+        floats += padded_floats(parameter.count());
+      }
+    }
+    partial_floats_ = std::max(partial_floats_, floats);
+  }
+}
+
+// Whether an action leaves gradients of parameters that are summed over the shards in buckets.
+bool Plan::has_partials(const Action& action) const {
+  if (action.kind != Action::Kind::backward && action.kind != Action::Kind::norm_sums) return false;
+  const Range range = parameters_.of(*program_.ops[index(action.op)].layer);
+  return !range.empty() && static_cast<std::size_t>(range.begin) < parameters_.bucketed();
+}
+
+const float* Plan::parameter(const PlanOp& op, std::size_t number) const {
+  const Range range = parameters_.of(*op.layer);
+  if (static_cast<std::int64_t>(number) >= range.size()) return nullptr;
+  return arena_ + parameters_.all()[static_cast<std::size_t>(range.begin) + number].offset;
+}
+
+Plan::Compiled& Plan::compiled(std::int64_t samples) {
+  const auto found = compiled_.find(samples);
+  if (found != compiled_.end()) return found->second;
+  return compiled_.emplace(samples, compile(samples)).first->second;
+}
+
+Plan::Compiled Plan::compile(std::int64_t samples) const {
+  Compiled it;
+  it.samples = samples;
+  std::size_t scratch = 0;
+  for (const PlanOp& op : program_.ops) {
+    it.kernels.push_back(op.is_norm() ? nullptr
+                                      : op.layer->make_kernel({.samples = samples,
+                                                               .threads = pool_.threads(),
+                                                               .training = program_.options.training}));
+    if (it.kernels.back()) scratch = std::max(scratch, aligned(it.kernels.back()->scratch_bytes()));
+  }
+
+  // Items of a kind are placed together; those of the other kind take part with no bytes.
+  std::vector<Lifetime> in_shard;
+  std::vector<Lifetime> in_thread;
+  for (const Item& item : program_.items) {
+    const std::size_t bytes = item.saves_op >= 0
+                                  ? it.kernels[index(item.saves_op)]->saved_bytes()
+                                  : static_cast<std::size_t>(item.floats * samples) * sizeof(float);
+    in_shard.push_back({.bytes = item.crosses ? bytes : 0, .first = item.first, .last = item.last});
+    in_thread.push_back({.bytes = item.crosses ? 0 : bytes, .first = item.first, .last = item.last});
+  }
+  const MemoryMap shard = place(in_shard);
+  const MemoryMap thread = place(in_thread);
+  for (std::size_t i = 0; i < program_.items.size(); ++i) {
+    it.offsets.push_back(program_.items[i].crosses ? shard.offsets[i] : scratch + thread.offsets[i]);
+  }
+  it.shard_bytes = shard.bytes;
+  it.thread_bytes = scratch + thread.bytes;
+  return it;
+}
+
+std::size_t Plan::bytes(std::int64_t samples) {
+  std::size_t bytes = static_cast<std::size_t>(layout_.block().size()) * partial_floats_ * sizeof(float);
+  std::size_t thread_bytes = 0;
+  for (std::int64_t shard = layout_.block().begin; shard < layout_.block().end; ++shard) {
+    const std::int64_t shard_samples = layout_.samples(samples, shard).size();
+    if (shard_samples == 0) continue;
+    const Compiled& it = compiled(shard_samples);
+    bytes += it.shard_bytes;
+    thread_bytes = std::max(thread_bytes, it.thread_bytes);
+  }
+  return bytes + static_cast<std::size_t>(pool_.threads()) * thread_bytes;
+}
+
+void Plan::train(const Training& training, const Loss& loss) {
+  Run run{.shards = training.batch.shards,
+          .loss = loss,
+          .step = training.step,
+          .fixed_statistics = {},
+          .training = &training,
+          .shapes = {}};
+  prepare(run);
+  training.statistics.begin(training.batch.global);
+  training.reducer.begin(training.node_gradients, training.gradients, layout_.present(training.batch.global));
+  for (const Segment& segment : program_.segments) {
+    run_segment(run, segment);
+    fold_gradients(run, segment);
+    if (segment.norm >= 0) meet(run, segment);
+  }
+  training.reducer.finish();
+}
+
+void Plan::infer(std::span<const ShardInput> shards, std::span<const AffineStorage> statistics,
+                 const Loss& loss) {
+  Run run{.shards = shards,
+          .loss = loss,
+          .step = 0,
+          .fixed_statistics = statistics,
+          .training = nullptr,
+          .shapes = {}};
+  prepare(run);
+  for (const Segment& segment : program_.segments) run_segment(run, segment);
+}
+
+// Primitives are made here, on one thread and outside any parallel region; parameters come to their layouts.
+void Plan::prepare(Run& run) {
+  workspace_.shards.resize(std::max(workspace_.shards.size(), run.shards.size()));
+  workspace_.threads.resize(index(pool_.threads()));
+  workspace_.partials.reserve(run.shards.size() * partial_floats_ * sizeof(float));
+
+  std::vector<Compiled*> shapes;
+  for (std::size_t shard = 0; shard < run.shards.size(); ++shard) {
+    const std::int64_t samples = run.shards[shard].samples;
+    Compiled* shape = samples == 0 ? nullptr : &compiled(samples);
+    run.shapes.push_back(shape);
+    if (shape == nullptr) continue;
+    workspace_.shards[shard].reserve(shape->shard_bytes);
+    for (Buffer& thread : workspace_.threads) thread.reserve(shape->thread_bytes);
+    if (std::ranges::find(shapes, shape) == shapes.end()) shapes.push_back(shape);
+  }
+  for (Compiled* shape : shapes) {
+    for (std::size_t op = 0; op < program_.ops.size(); ++op) {
+      if (shape->kernels[op]) {
+        shape->kernels[op]->prepare({parameter(program_.ops[op], 0), parameter(program_.ops[op], 1)});
+      }
+    }
+  }
+}
+
+void Plan::run_segment(Run& run, const Segment& segment) {
+  pool_.run(static_cast<std::int64_t>(run.shards.size()), [&](std::int64_t number, int thread) {
+    const auto shard = static_cast<std::size_t>(number);
+    if (run.shapes[shard] == nullptr) return;
+    for (int action = segment.begin; action < segment.end; ++action) {
+      execute(run, program_.actions[index(action)], shard, thread);
+      if (run.training != nullptr && thread == 0) run.training->reducer.progress();
+    }
+  });
+}
+
+// Pointers of one shard on one thread.
+class Plan::View {
+ public:
+  View(const Plan& plan, const Run& run, std::size_t shard, int thread)
+      : plan_(plan), run_(run), shard_(shard), thread_(thread) {}
+
+  std::byte* bytes(int item) const {
+    if (item < 0) return nullptr;
+    const Buffer& home = plan_.program_.items[index(item)].crosses ? plan_.workspace_.shards[shard_]
+                                                                   : plan_.workspace_.threads[index(thread_)];
+    return home.data() + run_.shapes[shard_]->offsets[index(item)];
+  }
+  float* floats(int item) const { return reinterpret_cast<float*>(bytes(item)); }
+  const float* input(int item) const {
+    return item == images_item ? run_.shards[shard_].images : floats(item);
+  }
+  std::byte* scratch() const { return plan_.workspace_.threads[index(thread_)].data(); }
+  // Where this action leaves the shard's gradient of its layer's parameters.
+  std::array<float*, max_parameters> partials(const Action& action) const {
+    std::array<float*, max_parameters> partials{};
+    if (!plan_.has_partials(action)) return partials;
+    const auto number = static_cast<std::size_t>(&action - plan_.program_.actions.data());
+    float* at = plan_.workspace_.partials.as<float>().data() + shard_ * plan_.partial_floats_ +
+                plan_.partial_offsets_[number];
+    const auto& parameters = plan_.program_.ops[index(action.op)].layer->parameters();
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      partials[i] = at;
+      at += padded_floats(parameters[i].count());
+    }
+    return partials;
+  }
+
+ private:
+  const Plan& plan_;
+  const Run& run_;
+  std::size_t shard_;
+  int thread_;
+};
+
+void Plan::execute(Run& run, const Action& action, std::size_t shard, int thread) {
+  if (action.kind == Action::Kind::loss) {
+    const View view(*this, run, shard, thread);
+    run.loss(shard, view.input(action.inputs[0]), view.floats(action.output_gradient));
+  } else if (program_.ops[index(action.op)].is_norm()) {
+    execute_norm(run, action, shard, thread);
+  } else {
+    execute_kernel(run, action, shard, thread);
+  }
+}
+
+void Plan::execute_kernel(Run& run, const Action& action, std::size_t shard, int thread) {
+  const View view(*this, run, shard, thread);
+  const PlanOp& op = program_.ops[index(action.op)];
+  const Compiled& shape = *run.shapes[shard];
+  const Kernel& kernel = *shape.kernels[index(action.op)];
+  const std::array parameters{parameter(op, 0), parameter(op, 1)};
+  const std::array inputs{view.input(action.inputs[0]), view.input(action.inputs[1])};
+  const ShardPosition position{
+      .thread = thread, .step = run.step, .first_sample = run.shards[shard].first_sample};
+  if (action.kind == Action::Kind::forward) {
+    kernel.forward({.inputs = inputs,
+                    .output = view.floats(action.output),
+                    .parameters = parameters,
+                    .saved = view.bytes(action.saved),
+                    .scratch = view.scratch(),
+                    .position = position});
+    return;
+  }
+
+  std::array<float*, max_inputs> gradients{};
+  for (std::size_t i = 0; i < max_inputs; ++i) {
+    gradients[i] = view.floats(action.addends[i] != no_item ? action.addends[i] : action.input_gradients[i]);
+  }
+  kernel.backward({.inputs = inputs,
+                   .output = view.floats(action.output),
+                   .output_gradient = view.floats(action.output_gradient),
+                   .input_gradients = gradients,
+                   .parameters = parameters,
+                   .parameter_gradients = view.partials(action),
+                   .saved = view.bytes(action.saved),
+                   .scratch = view.scratch(),
+                   .position = position});
+  add_up(view, action, shape.samples);
+}
+
+void Plan::add_up(const View& view, const Action& action, std::int64_t samples) const {
+  for (std::size_t i = 0; i < max_inputs; ++i) {
+    if (action.addends[i] == no_item) continue;
+    const auto count = static_cast<std::size_t>(program_.items[index(action.addends[i])].floats * samples);
+    add_into({view.floats(action.input_gradients[i]), count}, {view.floats(action.addends[i]), count});
+  }
+}
+
+void Plan::execute_norm(Run& run, const Action& action, std::size_t shard, int thread) {
+  const View view(*this, run, shard, thread);
+  const PlanOp& op = program_.ops[index(action.op)];
+  const auto norm = index(norm_numbers_[index(action.op)]);
+  const std::int64_t rows = run.shards[shard].samples * op.layer->input().pixels();
+  const std::int64_t channels = op.layer->input().channels;
+  const float* x = view.input(action.inputs[0]);
+  const bool masked = op.relu && !op.residual;
+
+  if (action.kind == Action::Kind::moments) {
+    norm::moments(x, rows, channels, run.training->statistics.leaf(norm, shard).data());
+    return;
+  }
+  const norm::Affine affine = run.training == nullptr ? run.fixed_statistics[norm].affine()
+                                                      : run.training->statistics.affine(norm, shard);
+  if (action.kind == Action::Kind::normalize) {
+    norm::normalize(x, view.input(action.inputs[1]), op.relu, affine, rows, channels,
+                    view.floats(action.output));
+    return;
+  }
+  StepStatistics& statistics = run.training->statistics;
+  if (action.kind == Action::Kind::norm_sums) {
+    const std::span<double> sums = statistics.leaf(norm, shard);
+    norm::backward_sums(x, view.floats(action.output), view.floats(action.output_gradient), op.relu,
+                        op.residual, affine, rows, channels, view.floats(action.input_gradients[1]),
+                        action.accumulate_residual, sums.data());
+    const auto [scale, shift] = view.partials(action);
+    if (scale != nullptr) {
+      const auto half = static_cast<std::size_t>(channels);
+      std::ranges::transform(sums.subspan(half), scale, [](double sum) { return static_cast<float>(sum); });
+      std::ranges::transform(sums.first(half), shift, [](double sum) { return static_cast<float>(sum); });
+    }
+    return;
+  }
+  float* gradient = view.floats(action.addends[0] != no_item ? action.addends[0] : action.input_gradients[0]);
+  if (gradient == nullptr) return;
+  norm::backward_apply(x, view.floats(action.output_gradient), masked, affine,
+                       statistics.group_sums(norm, shard), rows, channels, gradient);
+  add_up(view, action, run.shapes[shard]->samples);
+}
+
+void Plan::meet(Run& run, const Segment& segment) {
+  const Training& training = *run.training;
+  const PlanOp& op = program_.ops[index(segment.norm)];
+  const auto norm = index(norm_numbers_[index(segment.norm)]);
+  if (!segment.backward) {
+    training.statistics.meet_moments(training.comm, norm, parameter(op, 0), parameter(op, 1));
+    return;
+  }
+  training.statistics.meet_sums(training.comm, norm);
+  const Range range = parameters_.of(*op.layer);
+  if (!training.statistics.global() || range.empty()) return;
+  // Summed over the whole batch already: these gradients are final.
+  const std::span<const double> sums = training.statistics.global_sums(norm);
+  const std::size_t channels = sums.size() / 2;
+  const auto first = static_cast<std::size_t>(range.begin);
+  for (std::size_t c = 0; c < channels; ++c) {
+    training.gradients[parameters_.all()[first].offset + c] = static_cast<float>(sums[channels + c]);
+    training.gradients[parameters_.all()[first + 1].offset + c] = static_cast<float>(sums[c]);
+  }
+}
+
+// Sums the shards' gradients of the segment's parameters within each node that this worker folds alone, and
+// hands them on.
+void Plan::fold_gradients(Run& run, const Segment& segment) {
+  const Training& training = *run.training;
+  const float* partials = workspace_.partials.as<float>().data();
+  const std::vector<Range>& nodes = training.reducer.nodes();
+  const std::int64_t present = layout_.present(training.batch.global);
+  for (std::size_t number = index(segment.begin); number < index(segment.end); ++number) {
+    const Action& action = program_.actions[number];
+    if (!has_partials(action)) continue;
+    const Range range = parameters_.of(*program_.ops[index(action.op)].layer);
+    std::size_t offset = partial_offsets_[number];
+    for (auto parameter = static_cast<std::size_t>(range.begin);
+         parameter < static_cast<std::size_t>(range.end); ++parameter) {
+      const Parameter& it = parameters_.all()[parameter];
+      const auto leaf = [&](std::int64_t shard) {
+        return partials + static_cast<std::size_t>(shard - layout_.block().begin) * partial_floats_ + offset;
+      };
+      for (std::size_t node = 0; node < nodes.size(); ++node) {
+        fold_sums(nodes[node], present, leaf, training.node_gradients[node] + it.offset, it.count());
+      }
+      training.reducer.ready(parameter);
+      offset += padded_floats(it.count());
+    }
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "comm/gradients/reducer.h"
+#include "layers/model/batch.h"
+#include "layers/model/memory_map.h"
+#include "layers/model/normalization.h"
+#include "layers/model/parameter_table.h"
+#include "layers/model/program.h"
+#include "layers/model/thread_pool.h"
+#include "layers/tensor/buffer.h"
+
+namespace lockstep {
+
+// Memory for activations: a piece a shard for what lives over synchronization points, a piece a thread for
+// the rest. Plans that never run at once share it.
+struct Workspace {
+  std::vector<Buffer> shards;
+  std::vector<Buffer> threads;
+  Buffer partials;  // own shards' parameter gradients of one segment
+};
+
+// A program made runnable: kernels for each shard size, memory, and the walk through the segments. It alone
+// owns activations and runs exchanges.
+class Plan {
+ public:
+  // Called with a shard's logits, on one of the compute threads; writes their gradient unless it is null.
+  using Loss = std::function<void(std::size_t shard, const float* logits, float* gradient)>;
+
+  struct Parts {
+    const Graph& graph;
+    const ParameterTable& parameters;
+    const float* arena;  // the parameters' values
+    ShardLayout layout;
+    ThreadPool& pool;
+    Workspace& workspace;
+  };
+  Plan(const Parts& parts, ProgramOptions options);
+
+  struct Training {
+    Communicator& comm;
+    GradientReducer& reducer;
+    StepStatistics& statistics;
+    std::span<float* const> node_gradients;  // an arena a node of the reducer
+    float* gradients;                        // the summed gradients
+    const BatchInput& batch;
+    std::int64_t step;
+  };
+  // Forward, loss and backward; when it returns, `gradients` holds the sums over the global batch.
+  void train(const Training& training, const Loss& loss);
+
+  // Forward with fixed statistics, one affine a batch_norm in the graph's order.
+  void infer(std::span<const ShardInput> shards, std::span<const AffineStorage> statistics, const Loss& loss);
+
+  // Bytes of activations, scratch and partial gradients for a global batch of `samples` on this worker.
+  std::size_t bytes(std::int64_t samples);
+
+  const Program& program() const { return program_; }
+
+ private:
+  // The program for one number of samples a shard.
+  struct Compiled {
+    std::int64_t samples = 0;
+    std::vector<std::unique_ptr<Kernel>> kernels;  // an op each; null for a batch_norm
+    std::vector<std::size_t> offsets;              // of items, in the shard's or the thread's memory
+    std::size_t shard_bytes = 0;
+    std::size_t thread_bytes = 0;
+  };
+  struct Run;
+  class View;
+
+  Compiled& compiled(std::int64_t samples);
+  Compiled compile(std::int64_t samples) const;
+  void prepare(Run& run);
+  void run_segment(Run& run, const Segment& segment);
+  void execute(Run& run, const Action& action, std::size_t shard, int thread);
+  void execute_kernel(Run& run, const Action& action, std::size_t shard, int thread);
+  void execute_norm(Run& run, const Action& action, std::size_t shard, int thread);
+  void add_up(const View& view, const Action& action, std::int64_t samples) const;
+  void meet(Run& run, const Segment& segment);
+  void fold_gradients(Run& run, const Segment& segment);
+  const float* parameter(const PlanOp& op, std::size_t number) const;
+  bool has_partials(const Action& action) const;
+
+  const ParameterTable& parameters_;
+  const float* arena_;
+  ShardLayout layout_;
+  ThreadPool& pool_;
+  Workspace& workspace_;
+  Program program_;
+  std::vector<int> norm_numbers_;  // of an op: its batch_norm's place among all; −1
+  std::vector<std::size_t>
+      partial_offsets_;             // of an action: its parameter gradients in its segment's partials, floats
+  std::size_t partial_floats_ = 0;  // of the segment that has most
+  std::map<std::int64_t, Compiled> compiled_;  // by samples
+};
+
+}  // namespace lockstep

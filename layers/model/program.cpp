@@ -1,0 +1,286 @@
+#include "layers/model/program.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+// Joins each batch_norm with the add and the ReLU that come right behind it and alone read its result.
+std::vector<PlanOp> lower(const Graph& graph, bool fuse) {
+  std::vector<int> readers(graph.values.size(), 0);
+  ++readers[static_cast<std::size_t>(graph.logits())];
+  for (const Node& node : graph.nodes) {
+    for (const ValueId input : node.inputs) ++readers[static_cast<std::size_t>(input)];
+  }
+
+  std::vector<PlanOp> ops;
+  for (const Node& node : graph.nodes) {
+    const Layer::Kind kind = node.layer->kind();
+    PlanOp* before = ops.empty() || !fuse || !ops.back().is_norm() || ops.back().relu ? nullptr : &ops.back();
+    if (before != nullptr && readers[static_cast<std::size_t>(before->output)] == 1) {
+      const bool behind = std::ranges::count(node.inputs, before->output) == 1;
+      if (kind == Layer::Kind::relu && behind) {
+        before->relu = true;
+        before->output = node.output;
+        continue;
+      }
+      if (kind == Layer::Kind::add && behind && !before->residual) {
+        before->residual = true;
+        before->inputs.push_back(node.inputs[0] == before->output ? node.inputs[1] : node.inputs[0]);
+        before->output = node.output;
+        continue;
+      }
+    }
+    ops.push_back({.layer = node.layer.get(), .inputs = node.inputs, .output = node.output});
+  }
+  return ops;
+}
+
+class Scheduler {
+ public:
+  Scheduler(const Graph& graph, Program& program) : graph_(graph), program_(program) {
+    value_items_.assign(graph.values.size(), no_item);
+    gradient_items_.assign(graph.values.size(), no_item);
+    saved_items_.assign(program.ops.size(), no_item);
+    value_items_[0] = images_item;
+    find_producers();
+  }
+
+  void schedule() {
+    for (int op = 0; op < op_count(); ++op) forward(op);
+    program_.logits = value_items_[index(graph_.logits())];
+    if (program_.options.training) {
+      loss();
+      forget_recomputable();
+      for (int op = op_count() - 1; op >= 0; --op) backward(op);
+    } else {
+      end_action(
+          {.kind = Action::Kind::loss, .inputs = {touch(value_items_[index(graph_.logits())]), no_item}});
+    }
+    end_segment(-1, false);
+    mark_crossing();
+  }
+
+ private:
+  using Kind = Action::Kind;
+  static std::size_t index(int id) { return static_cast<std::size_t>(id); }
+  int op_count() const { return static_cast<int>(program_.ops.size()); }
+  PlanOp& op(int number) { return program_.ops[index(number)]; }
+  int now() const { return static_cast<int>(program_.actions.size()); }
+
+  void find_producers() {
+    producers_.assign(graph_.values.size(), -1);
+    for (int number = 0; number < op_count(); ++number) producers_[index(op(number).output)] = number;
+  }
+
+  int new_item(std::int64_t floats, int saves_op = -1) {
+    program_.items.push_back({.floats = floats, .saves_op = saves_op, .first = now(), .last = now()});
+    return static_cast<int>(program_.items.size()) - 1;
+  }
+  int new_value(ValueId value) {
+    return value_items_[index(value)] = new_item(graph_.values[index(value)].elements());
+  }
+  int touch(int item) {
+    if (item >= 0) program_.items[index(item)].last = now();
+    return item;
+  }
+  void end_action(Action action) { program_.actions.push_back(action); }
+  void end_segment(int norm, bool is_backward) {
+    const int begin = program_.segments.empty() ? 0 : program_.segments.back().end;
+    program_.segments.push_back({.begin = begin, .end = now(), .norm = norm, .backward = is_backward});
+  }
+
+  void forward(int number) {
+    const PlanOp& it = op(number);
+    if (it.is_norm() && program_.options.training) {
+      end_action({.kind = Kind::moments,
+                  .op = number,
+                  .inputs = {touch(value_items_[index(it.inputs[0])]), no_item}});
+      end_segment(number, false);
+    }
+    compute(number);
+  }
+
+  // The part of forward that makes the output from the inputs; in backward it makes it again.
+  void compute(int number) {
+    const PlanOp& it = op(number);
+    Action action{.kind = it.is_norm() ? Kind::normalize : Kind::forward, .op = number};
+    for (std::size_t i = 0; i < it.inputs.size(); ++i)
+      action.inputs[i] = touch(value_items_[index(it.inputs[i])]);
+    if (!it.is_norm()) action.saved = saved_items_[index(number)] = new_item(0, number);
+    action.output = new_value(it.output);
+    end_action(action);
+  }
+
+  void loss() {
+    const ValueId logits = graph_.logits();
+    Action action{.kind = Kind::loss, .inputs = {touch(value_items_[index(logits)]), no_item}};
+    action.output_gradient = gradient_items_[index(logits)] =
+        new_item(graph_.values[index(logits)].elements());
+    end_action(action);
+  }
+
+  // A value that one cheap pass over a kept one makes again: a batch_norm's output without a residual, and a
+  // ReLU of such.
+  bool recomputable(ValueId value) const {
+    const int producer = producers_[index(value)];
+    if (!program_.options.recompute || producer < 0) return false;
+    const PlanOp& it = program_.ops[index(producer)];
+    if (it.is_norm()) return !it.residual;
+    return it.layer->kind() == Layer::Kind::relu && recomputable(it.inputs[0]);
+  }
+  void forget_recomputable() {
+    for (ValueId value = 1; index(value) < value_items_.size(); ++value) {
+      if (recomputable(value)) value_items_[index(value)] = no_item;
+    }
+  }
+  int read_again(ValueId value) {
+    if (value_items_[index(value)] == no_item) {
+      const int producer = producers_[index(value)];
+      for (const ValueId input : op(producer).inputs) read_again(input);
+      compute(producer);
+    }
+    return value_items_[index(value)];
+  }
+
+  void backward(int number) {
+    const PlanOp& it = op(number);
+    if (gradient_items_[index(it.output)] == no_item) return;  // nothing that counts behind it
+    if (it.is_norm()) {
+      norm_backward(number);
+      return;
+    }
+    const Layer::BackwardReads reads = it.layer->backward_reads();
+    if (reads.input) {
+      for (const ValueId input : it.inputs) read_again(input);
+    }
+    if (reads.output) read_again(it.output);
+
+    Action action{.kind = Kind::backward, .op = number};
+    action.saved = touch(saved_items_[index(number)]);
+    if (reads.output) action.output = touch(value_items_[index(it.output)]);
+    action.output_gradient = touch(gradient_items_[index(it.output)]);
+    for (std::size_t i = 0; i < it.inputs.size(); ++i) {
+      if (reads.input) action.inputs[i] = touch(value_items_[index(it.inputs[i])]);
+      contribute(action, i, it.inputs[i]);
+    }
+    end_action(action);
+  }
+
+  void norm_backward(int number) {
+    const PlanOp& it = op(number);
+    const bool reads_output = it.relu && it.residual;
+    read_again(it.inputs[0]);
+
+    Action sums{.kind = Kind::norm_sums, .op = number};
+    sums.inputs[0] = touch(value_items_[index(it.inputs[0])]);
+    if (reads_output) sums.output = touch(value_items_[index(it.output)]);
+    sums.output_gradient = touch(gradient_items_[index(it.output)]);
+    if (it.residual && it.inputs[1] != 0) {
+      int& gradient = gradient_items_[index(it.inputs[1])];
+      sums.accumulate_residual = gradient != no_item;
+      if (gradient == no_item) gradient = new_item(graph_.values[index(it.inputs[1])].elements());
+      sums.input_gradients[1] = touch(gradient);
+    }
+    end_action(sums);
+    end_segment(number, true);
+
+    Action apply{.kind = Kind::norm_apply, .op = number};
+    apply.inputs[0] = touch(value_items_[index(it.inputs[0])]);
+    apply.output_gradient = touch(gradient_items_[index(it.output)]);
+    contribute(apply, 0, it.inputs[0]);
+    end_action(apply);
+  }
+
+  // Input `i` receives a gradient: written by the first of the value's consumers, added to by the others.
+  void contribute(Action& action, std::size_t i, ValueId value) {
+    if (value == 0) return;
+    int& gradient = gradient_items_[index(value)];
+    const std::int64_t floats = graph_.values[index(value)].elements();
+    if (gradient == no_item) {
+      gradient = new_item(floats);
+    } else {
+      action.addends[i] = new_item(floats);
+    }
+    action.input_gradients[i] = touch(gradient);
+  }
+
+  void mark_crossing() {
+    std::vector<int> segment_of;
+    for (std::size_t segment = 0; segment < program_.segments.size(); ++segment) {
+      segment_of.resize(index(program_.segments[segment].end), static_cast<int>(segment));
+    }
+    for (Item& item : program_.items)
+      item.crosses = segment_of[index(item.first)] != segment_of[index(item.last)];
+  }
+
+  const Graph& graph_;
+  Program& program_;
+  std::vector<int> producers_;       // a value's op
+  std::vector<int> value_items_;     // a value's current memory
+  std::vector<int> gradient_items_;  // a value's gradient
+  std::vector<int> saved_items_;     // an op's saved bytes
+};
+
+std::string_view name_of(Action::Kind kind) {
+  switch (kind) {
+    case Action::Kind::forward:
+      return "forward";
+    case Action::Kind::moments:
+      return "moments";
+    case Action::Kind::normalize:
+      return "normalize";
+    case Action::Kind::loss:
+      return "loss";
+    case Action::Kind::backward:
+      return "backward";
+    case Action::Kind::norm_sums:
+      return "backward sums";
+    case Action::Kind::norm_apply:
+      return "backward apply";
+  }
+  return "";
+}
+
+}  // namespace
+
+Program make_program(const Graph& graph, ProgramOptions options) {
+  Program program;
+  program.options = options;
+  program.ops = lower(graph, options.fuse);
+  Scheduler(graph, program).schedule();
+  return program;
+}
+
+std::string describe(const Program& program) {
+  std::string text;
+  for (std::size_t i = 0; i < program.segments.size(); ++i) {
+    const Segment& segment = program.segments[i];
+    text += fmt::format("segment {}\n", i + 1);
+    for (int number = segment.begin; number < segment.end; ++number) {
+      const Action& action = program.actions[static_cast<std::size_t>(number)];
+      text += fmt::format("  {}", name_of(action.kind));
+      if (action.op >= 0) {
+        const PlanOp& op = program.ops[static_cast<std::size_t>(action.op)];
+        text += fmt::format(" {} ({}{}{})", op.layer->name(), op.layer->type(), op.residual ? " + add" : "",
+                            op.relu ? " + relu" : "");
+      }
+      if (action.output >= 0) {
+        const Item& item = program.items[static_cast<std::size_t>(action.output)];
+        text += fmt::format(", output {}", item.crosses ? "kept" : "in scratch");
+      }
+      text += '\n';
+    }
+    if (segment.norm >= 0) {
+      text +=
+          fmt::format("  == {} of {} meet over the shards\n", segment.backward ? "gradient sums" : "moments",
+                      program.ops[static_cast<std::size_t>(segment.norm)].layer->name());
+    }
+  }
+  return text;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "layers/model/graph.h"
+
+// What a plan will do, worked out once from the graph and independent of any shard's size: operations after
+// fusion, actions in order, segments between synchronization points, and the lifetime of every tensor. Pure
+// data.
+namespace lockstep {
+
+struct ProgramOptions {
+  bool training = true;  // false: forward in inference mode, nothing crosses shards
+  bool fuse = true;
+  bool recompute = true;
+};
+
+// An operation: a layer, or a batch_norm joined with the add and the ReLU that follow it at once.
+struct PlanOp {
+  const Layer* layer = nullptr;
+  std::vector<ValueId> inputs;  // of a joined add: [batch_norm's input, residual]
+  ValueId output = 0;
+  bool relu = false;      // batch_norm only
+  bool residual = false;  // batch_norm only
+
+  bool is_norm() const { return layer->kind() == Layer::Kind::batch_norm; }
+};
+
+// A tensor's memory from its first action to its last. Sizes are floats a sample, or what an operation's
+// kernel saves.
+struct Item {
+  std::int64_t floats = 0;
+  int saves_op = -1;  // the op whose kernel's saved bytes it holds, instead of floats
+  int first = 0;      // actions, counted over the whole program
+  int last = 0;
+  bool crosses = false;  // lives over a synchronization point: one a shard; else one a thread will do
+};
+inline constexpr int no_item = -1;
+inline constexpr int images_item = -2;  // the batch's images, which the loader owns
+
+struct Action {
+  enum class Kind : std::uint8_t { forward, moments, normalize, loss, backward, norm_sums, norm_apply };
+  Kind kind = Kind::forward;
+  int op = -1;
+  std::array<int, max_inputs> inputs{no_item, no_item};
+  int output = no_item;
+  int saved = no_item;
+  int output_gradient = no_item;
+  std::array<int, max_inputs> input_gradients{no_item, no_item};
+  // Where an input's gradient has been begun by another consumer: this action's part goes here first, then is
+  // added.
+  std::array<int, max_inputs> addends{no_item, no_item};
+  bool accumulate_residual = false;  // norm_sums adds to the residual's gradient instead of writing it
+};
+
+// Actions that each shard runs through while its data is hot, then what joins the shards.
+struct Segment {
+  int begin = 0, end = 0;  // actions
+  int norm = -1;           // the batch_norm whose values are exchanged at its end; −1: nothing
+  bool backward = false;   // of the exchange: sums, not moments
+};
+
+struct Program {
+  ProgramOptions options;
+  std::vector<PlanOp> ops;
+  std::vector<Action> actions;
+  std::vector<Segment> segments;
+  std::vector<Item> items;
+  int logits = no_item;
+};
+
+Program make_program(const Graph& graph, ProgramOptions options);
+
+// A readable listing of it.
+std::string describe(const Program& program);
+
+}  // namespace lockstep

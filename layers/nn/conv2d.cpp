@@ -1,0 +1,43 @@
+#include "layers/nn/conv2d.h"
+
+#include "layers/nn/window.h"
+
+namespace lockstep {
+
+namespace {
+
+SampleShape output_shape(const std::string& name, const SampleShape& in, const Conv2dSpec& spec) {
+  if (in.channels % spec.groups != 0 || spec.out % spec.groups != 0) {
+    throw UsageError(
+        fmt::format("layer '{}' (conv2d): groups: {} divides neither or only one of its input's {} channels "
+                    "and its out: {}",
+                    name, spec.groups, in.channels, spec.out));
+  }
+  return {.height = windows("conv2d", name, in, in.height, spec.kernel, spec.stride, spec.padding),
+          .width = windows("conv2d", name, in, in.width, spec.kernel, spec.stride, spec.padding),
+          .channels = spec.out};
+}
+
+}  // namespace
+
+Conv2d::Conv2d(std::string name, const SampleShape& input, const Conv2dSpec& spec)
+    : Layer(name, input, output_shape(name, input, spec)),
+      convolution_{.in = input,
+                   .out = output(),
+                   .kernel_height = spec.kernel,
+                   .kernel_width = spec.kernel,
+                   .stride = spec.stride,
+                   .padding = spec.padding,
+                   .groups = spec.groups,
+                   .bias = spec.bias} {
+  const std::int64_t in_per_group = input.channels / spec.groups;
+  const std::int64_t fan_in = in_per_group * spec.kernel * spec.kernel;
+  declare("weight", {spec.out, in_per_group, spec.kernel, spec.kernel}, Parameter::Role::weight, fan_in);
+  if (spec.bias) declare("bias", {spec.out}, Parameter::Role::bias, fan_in);
+}
+
+std::unique_ptr<Kernel> Conv2d::make_kernel(const KernelShape& shape) const {
+  return make_convolution(convolution_, shape);
+}
+
+}  // namespace lockstep

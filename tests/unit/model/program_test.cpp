@@ -1,0 +1,136 @@
+#include "layers/model/program.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "comm/base/error.h"
+#include "layers/model/memory_map.h"
+#include "tests/unit/model/steps.h"
+
+namespace lockstep::testing {
+namespace {
+
+Graph resnet20() {
+  return build_graph({.name = "resnet20", .layers = {}}, {32, 32, 3}, 10, 1);
+}
+
+int exchanges(const Program& program) {
+  return static_cast<int>(
+      std::ranges::count_if(program.segments, [](const Segment& it) { return it.norm >= 0; }));
+}
+
+TEST(Program, MeetsTwiceABatchNormInTrainingAndNeverInInference) {
+  const Graph graph = resnet20();
+  EXPECT_EQ(exchanges(make_program(graph, {})), 2 * 21);
+  EXPECT_EQ(exchanges(make_program(graph, {.training = false})), 0);
+  EXPECT_EQ(make_program(graph, {.training = false}).segments.size(), 1U);
+}
+
+TEST(Program, JoinsAddAndReluToTheBatchNormBeforeThem) {
+  const Program joined = make_program(resnet20(), {.fuse = true});
+  EXPECT_EQ(std::ranges::count_if(joined.ops, [](const PlanOp& op) { return op.residual && op.relu; }), 9);
+  EXPECT_EQ(std::ranges::count_if(joined.ops, [](const PlanOp& op) { return !op.residual && op.relu; }), 10);
+  EXPECT_TRUE(std::ranges::none_of(joined.ops,
+                                   [](const PlanOp& op) { return op.layer->kind() == Layer::Kind::relu; }));
+  const Program apart = make_program(resnet20(), {.fuse = false});
+  EXPECT_TRUE(std::ranges::none_of(apart.ops, [](const PlanOp& op) { return op.residual || op.relu; }));
+}
+
+std::int64_t kept_floats(const Program& program) {
+  std::int64_t floats = 0;
+  for (const Item& item : program.items) floats += item.crosses ? item.floats : 0;
+  return floats;
+}
+
+TEST(Program, RecomputationKeepsLess) {
+  const Graph graph = resnet20();
+  EXPECT_LT(kept_floats(make_program(graph, {.recompute = true})),
+            kept_floats(make_program(graph, {.recompute = false})));
+}
+
+TEST(Program, NeverReadsATensorOutsideItsLifetime) {
+  for (const bool recompute : {true, false}) {
+    for (const bool fuse : {true, false}) {
+      const Program program = make_program(resnet20(), {.fuse = fuse, .recompute = recompute});
+      for (int number = 0; number < static_cast<int>(program.actions.size()); ++number) {
+        const Action& action = program.actions[static_cast<std::size_t>(number)];
+        for (const int item : {action.inputs[0], action.inputs[1], action.output, action.output_gradient,
+                               action.input_gradients[0], action.input_gradients[1], action.saved}) {
+          if (item < 0) continue;
+          EXPECT_LE(program.items[static_cast<std::size_t>(item)].first, number);
+          EXPECT_GE(program.items[static_cast<std::size_t>(item)].last, number);
+        }
+      }
+    }
+  }
+}
+
+TEST(MemoryMap, SharesPlacesOnlyBetweenLifetimesThatDoNotMeet) {
+  std::vector<Lifetime> lifetimes;
+  const Random random(3, "lifetimes");
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    const int first = static_cast<int>(random.below(50, i, 0));
+    lifetimes.push_back({.bytes = random.below(1000, i, 1),
+                         .first = first,
+                         .last = first + static_cast<int>(random.below(10, i, 2))});
+  }
+  const MemoryMap map = place(lifetimes);
+  std::size_t sum = 0;
+  for (std::size_t a = 0; a < lifetimes.size(); ++a) {
+    sum += aligned(lifetimes[a].bytes);
+    EXPECT_EQ(map.offsets[a] % alignment, 0U);
+    EXPECT_LE(map.offsets[a] + lifetimes[a].bytes, map.bytes);
+    for (std::size_t b = 0; b < a; ++b) {
+      const bool in_time = lifetimes[a].first <= lifetimes[b].last && lifetimes[b].first <= lifetimes[a].last;
+      const bool in_memory = map.offsets[a] < map.offsets[b] + lifetimes[b].bytes &&
+                             map.offsets[b] < map.offsets[a] + lifetimes[a].bytes;
+      EXPECT_FALSE(in_time && in_memory) << a << " and " << b;
+    }
+  }
+  EXPECT_LT(map.bytes, sum / 2);
+}
+
+std::string message_of(const ModelSpec& spec, SampleShape images = {28, 28, 1}) {
+  try {
+    build_graph(spec, images, 10, 1);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "nothing was wrong";
+}
+
+TEST(Graph, NamesLayersAsTorchvisionDoes) {
+  std::vector<std::string> names;
+  for (const Node& node : resnet20().nodes) {
+    for (const Parameter& parameter : node.layer->parameters()) names.push_back(parameter.name);
+  }
+  for (const char* name :
+       {"conv1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer2.0.downsample.0.weight",
+        "layer3.0.downsample.1.weight", "layer3.2.bn2.weight", "fc.weight", "fc.bias"}) {
+    EXPECT_EQ(std::ranges::count(names, name), 1) << name;
+  }
+  EXPECT_EQ(names.size(), 3U * 21 + 2);
+}
+
+TEST(Graph, SaysWhichLayerDoesNotFitAndBothShapes) {
+  EXPECT_EQ(message_of({.name = "", .layers = {{"fc", LinearSpec{.out = 10}}}}),
+            "layer 'fc' (linear) takes vectors (1x1xN), its input is 28x28x1; put flatten or global_avg_pool "
+            "before it");
+  EXPECT_EQ(message_of({.name = "", .layers = {{"flatten", FlattenSpec{}}, {"fc", LinearSpec{.out = 7}}}}),
+            "layer 'fc' (linear) ends the network with 7; the data set's 10 classes need 10");
+  EXPECT_EQ(message_of({.name = "", .layers = {{"conv1", Conv2dSpec{.out = 4, .kernel = 31}}}}),
+            "layer 'conv1' (conv2d): a 31x31 window does not fit into its input 28x28x1 with padding 0");
+  EXPECT_EQ(
+      message_of({.name = "",
+                  .layers = {{"block", ResidualSpec{.body = {{"conv1", Conv2dSpec{.out = 4, .kernel = 1}}},
+                                                    .shortcut = {}}}}}),
+      "layer 'block' (residual): its body ends in 28x28x4, its shortcut in 28x28x1; both must be the same");
+  EXPECT_NE(message_of({.name = "", .layers = {{"conv1", Conv2dSpec{.out = 4, .kernel = 1, .groups = 3}}}})
+                .find("groups: 3"),
+            std::string::npos);
+  EXPECT_NE(message_of({.name = "vgg", .layers = {}}).find("mlp, cnn, resnet20"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lockstep::testing
