@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""One step of resnet20, then 20, against PyTorch's single-process BatchNorm in fp64 on the same images.
+
+The first step: loss to 1e-5 relative; running means to 1e-5 of the channel's standard deviation, running variances to
+1e-5 relative; gradients, in relative L2 norm a tensor, to 1e-4 in the median and 2e-3 at worst (a ReLU may flip its sign
+between fp32 and fp64); parameters after the update likewise follow. Then 20 losses to 1e-3 relative, step by step.
+
+  torch_steps.py INTEROP_STEPS_BINARY WORKERS
+"""
+import json
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+STEPS = 20
+DTYPES = {"F32": torch.float32, "F64": torch.float64, "I32": torch.int32, "I64": torch.int64}
+
+
+def read_safetensors(path):
+    data = Path(path).read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        raw = bytearray(data[8 + length + begin : 8 + length + end])
+        tensors[name] = torch.frombuffer(raw, dtype=DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return tensors
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x):
+        y = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(y)) + self.downsample(x))
+
+
+class ResNet20(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        inputs = 16
+        for stage, outputs in enumerate((16, 32, 64), 1):
+            blocks = []
+            for block in range(3):
+                blocks.append(Block(inputs, outputs, 2 if stage > 1 and block == 0 else 1))
+                inputs = outputs
+            setattr(self, f"layer{stage}", nn.Sequential(*blocks))
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.fc(x.mean((2, 3)))
+
+
+failures = []
+
+
+def require(what, value, limit):
+    good = value <= limit
+    print(f"{'ok  ' if good else 'FAIL'} {what}: {value:.3g} (at most {limit:g})")
+    if not good:
+        failures.append(what)
+
+
+def main():
+    binary, workers = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "steps.safetensors")
+        subprocess.run([binary, path, workers, str(STEPS)], check=True)
+        ours = read_safetensors(path)
+
+    net = ResNet20().double()
+    start = {name[6:]: value for name, value in ours.items() if name.startswith("start.")}
+    net.load_state_dict({name: value.double() if value.is_floating_point() else value for name, value in start.items()})
+    decayed = [p for p in net.parameters() if p.dim() > 1]
+    others = [p for p in net.parameters() if p.dim() == 1]
+    optimizer = torch.optim.SGD(
+        [{"params": decayed, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0.0}],
+        lr=0.01, momentum=0.9, nesterov=True,
+    )
+
+    worst_loss = 0.0
+    for step in range(STEPS):
+        images = ours[f"images.{step}"].double().permute(0, 3, 1, 2)
+        loss = nn.functional.cross_entropy(net(images), ours[f"labels.{step}"].long())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        difference = abs(loss.item() - ours["losses"][step].item()) / abs(loss.item())
+        worst_loss = max(worst_loss, difference)
+        if step == 0:
+            require("loss of the first step, relative", difference, 1e-5)
+            check_first_step(net, ours)
+    require(f"worst loss of {STEPS} steps, relative", worst_loss, 1e-3)
+    print(f"loss went from {ours['losses'][0].item():.4f} to {ours['losses'][-1].item():.4f}")
+    sys.exit(f"{len(failures)} checks failed" if failures else 0)
+
+
+def check_first_step(net, ours):
+    gradients = {
+        name: (ours["gradient." + name].double() - p.grad).norm().item() / p.grad.norm().item()
+        for name, p in net.named_parameters()
+    }
+    require("gradients, relative L2, median", statistics.median(gradients.values()), 1e-4)
+    worst = max(gradients, key=gradients.get)
+    require(f"gradients, relative L2, worst ({worst})", gradients[worst], 2e-3)
+
+    parameters = max(
+        ((ours["after." + name].double() - p).norm() / p.norm().clamp(min=1e-12)).item()
+        for name, p in net.named_parameters() if p.detach().norm() > 1e-6
+    )
+    require("parameters after the update, relative L2, worst", parameters, 2e-3)
+
+    # A running mean is 0.1 × the batch's mean, a running variance 0.9 + 0.1 × the batch's.
+    buffers = dict(net.named_buffers())
+    means, variances = 0.0, 0.0
+    for name in (n[: -len(".running_mean")] for n in buffers if n.endswith(".running_mean")):
+        variance = (buffers[name + ".running_var"] - 0.9) / 0.1
+        mean = (ours[f"after.{name}.running_mean"].double() - buffers[name + ".running_mean"]).abs() / 0.1
+        means = max(means, (mean / variance.sqrt()).max().item())
+        gap = (ours[f"after.{name}.running_var"].double() - buffers[name + ".running_var"]).abs()
+        variances = max(variances, (gap / buffers[name + ".running_var"]).max().item())
+        if ours[f"after.{name}.num_batches_tracked"].item() != 1:
+            failures.append(f"{name}.num_batches_tracked")
+    require("batch means behind the running ones, in standard deviations, worst", means, 1e-5)
+    require("running variances, relative, worst", variances, 1e-5)
+
+
+main()
