@@ -28,8 +28,8 @@ class Builder {
   // Appends the layers of a list behind `input`; `prefix` is the path of names of the block they stand in.
   ValueId append(const std::vector<LayerSpec>& layers, const std::string& prefix, ValueId input) {
     for (const LayerSpec& spec : layers) {
-      name_ = prefix.empty() ? spec.name : prefix + "." + spec.name;
-      input = std::visit([&](const auto& layer) { return append(layer, name_, input); }, spec.layer);
+      const std::string name = prefix.empty() ? spec.name : prefix + "." + spec.name;
+      input = std::visit([&](const auto& layer) { return append(layer, name, input); }, spec.layer);
     }
     return input;
   }
@@ -82,7 +82,6 @@ class Builder {
 
   Graph& graph_;
   std::uint64_t seed_;
-  std::string name_;
 };
 
 }  // namespace
