@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "comm/base/error.h"
@@ -19,19 +20,26 @@ namespace lockstep {
 enum class Lane : std::uint8_t { statistics, scatter, gather };
 inline constexpr int lane_count = 3;
 
-// What is under way, for messages: "all_gather 'bn1 moments' (#42, step 7 forward)".
+// What is under way, for messages.
 struct CallSite {
   std::string_view kind;
   std::string name;
-  std::uint64_t sequence = 0;
+  Lane lane = Lane::statistics;
+  std::uint64_t sequence = 0;  // of its lane, so that all workers mean the same collective by it
   std::string phase;
 };
 
+// "all_gather 'bn1 moments' (statistics #42, step 7 forward)"
+std::string describe(const CallSite& call);
+
 // A transport's side of one started collective. `poll` makes progress, never blocks, and answers whether
-// the operation has finished; it is not called again after it did.
+// the operation has finished; it is not called again after it did. It throws CommError with the bare reason.
 class Operation {
  public:
+  Operation() = default;
   virtual ~Operation() = default;
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
   virtual bool poll() = 0;
 };
 
@@ -42,9 +50,8 @@ class Communicator;
 class Pending {
  public:
   Pending() = default;
+  // No operation: the collective finished as it was started.
   Pending(std::unique_ptr<Operation> operation, const Communicator* owner, CallSite site);
-  Pending(Pending&&) noexcept = default;
-  Pending& operator=(Pending&&) noexcept = default;
 
   // Makes progress; true once finished. Throws CommError after the deadline.
   bool test();
@@ -54,12 +61,15 @@ class Pending {
   bool active() const { return operation_ != nullptr; }
 
  private:
-  void check_deadline() const;
+  using Clock = std::chrono::steady_clock;
+
+  void count_waiting();
 
   std::unique_ptr<Operation> operation_;
   const Communicator* owner_ = nullptr;
   CallSite site_;
-  std::chrono::steady_clock::time_point deadline_;
+  Clock::time_point last_poll_;
+  Clock::duration waited_{};
 };
 
 // Who talks to whom. Moves typed arrays between the workers of one job; knows no tensor, layer or config,
@@ -67,7 +77,9 @@ class Pending {
 //
 // All workers start the same collectives on each lane in the same order. Each has a name, a sequence number
 // and a deadline. A communicator is used by the thread that made it. Counts are in elements, displacements
-// are their prefix sums: what rank r contributes lies behind what ranks 0 … r − 1 do.
+// are their prefix sums: what rank r contributes lies behind what ranks 0 … r − 1 do. No two spans of a call
+// overlap. A collective may finish on one worker before another has finished it; only a barrier says that
+// all have started it.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -78,7 +90,8 @@ class Communicator {
   int size() const { return size_; }
   virtual std::string_view transport() const = 0;
 
-  // How long a collective may take before its worker gives up on the others.
+  // How long a worker waits for the others in one collective before it gives up on them. Only waiting counts:
+  // time that it computes between two polls does not.
   void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
   std::chrono::milliseconds timeout() const { return timeout_; }
   // Where the run is, for messages: "step 7 forward".
@@ -88,8 +101,10 @@ class Communicator {
   // Root's data to everyone's. `data` has the same size everywhere.
   template <class T>
   [[nodiscard]] Pending broadcast(Lane lane, std::string_view name, std::span<T> data, int root) {
-    auto bytes = std::as_writable_bytes(data);
-    return pend("broadcast", name, start_broadcast(lane, bytes, root));
+    check_root(name, root);
+    auto call = begin("broadcast", lane, name);
+    auto operation = start_broadcast(call, std::as_writable_bytes(data), root);
+    return {std::move(operation), this, std::move(call)};
   }
 
   // Everyone's `mine` to everyone's `all`; counts[r] is what rank r contributes, counts[rank()] ==
@@ -97,10 +112,12 @@ class Communicator {
   template <class T>
   [[nodiscard]] Pending all_gather(Lane lane, std::string_view name, std::span<const T> mine,
                                    std::span<T> all, std::span<const std::size_t> counts) {
-    check(mine.size(), counts[static_cast<std::size_t>(rank_)], all.size(), counts, name);
-    return pend("all_gather", name,
-                start_all_gather(lane, std::as_bytes(mine), std::as_writable_bytes(all),
-                                 in_bytes(counts, sizeof(T))));
+    check(name, counts, all.size());
+    check_own(name, counts, mine.size());
+    auto call = begin("all_gather", lane, name);
+    auto operation =
+        start_all_gather(call, std::as_bytes(mine), std::as_writable_bytes(all), in_bytes(counts, sizeof(T)));
+    return {std::move(operation), this, std::move(call)};
   }
 
   // Piece r of `send` (send_counts[r] elements) goes to rank r; piece r of `receive` came from rank r.
@@ -108,15 +125,18 @@ class Communicator {
   [[nodiscard]] Pending all_to_all(Lane lane, std::string_view name, std::span<const T> send,
                                    std::span<const std::size_t> send_counts, std::span<T> receive,
                                    std::span<const std::size_t> receive_counts) {
-    check(0, 0, send.size(), send_counts, name);
-    check(0, 0, receive.size(), receive_counts, name);
-    return pend("all_to_all", name,
-                start_all_to_all(lane, std::as_bytes(send), in_bytes(send_counts, sizeof(T)),
-                                 std::as_writable_bytes(receive), in_bytes(receive_counts, sizeof(T))));
+    check(name, send_counts, send.size());
+    check(name, receive_counts, receive.size());
+    auto call = begin("all_to_all", lane, name);
+    auto operation = start_all_to_all(call, std::as_bytes(send), in_bytes(send_counts, sizeof(T)),
+                                      std::as_writable_bytes(receive), in_bytes(receive_counts, sizeof(T)));
+    return {std::move(operation), this, std::move(call)};
   }
 
   [[nodiscard]] Pending barrier(Lane lane, std::string_view name) {
-    return pend("barrier", name, start_barrier(lane));
+    auto call = begin("barrier", lane, name);
+    auto operation = start_barrier(call);
+    return {std::move(operation), this, std::move(call)};
   }
 
   // Ends the whole job with this code, without waiting for anyone.
@@ -125,28 +145,36 @@ class Communicator {
  protected:
   Communicator(int rank, int size) : rank_(rank), size_(size) {}
 
-  virtual std::unique_ptr<Operation> start_broadcast(Lane lane, std::span<std::byte> data, int root) = 0;
-  virtual std::unique_ptr<Operation> start_all_gather(Lane lane, std::span<const std::byte> mine,
+  // Each answers what is left to do, or nothing where that was all. `call` is for messages.
+  virtual std::unique_ptr<Operation> start_broadcast(const CallSite& call, std::span<std::byte> data,
+                                                     int root) = 0;
+  virtual std::unique_ptr<Operation> start_all_gather(const CallSite& call, std::span<const std::byte> mine,
                                                       std::span<std::byte> all,
                                                       std::vector<std::size_t> byte_counts) = 0;
-  virtual std::unique_ptr<Operation> start_all_to_all(Lane lane, std::span<const std::byte> send,
+  virtual std::unique_ptr<Operation> start_all_to_all(const CallSite& call, std::span<const std::byte> send,
                                                       std::vector<std::size_t> send_byte_counts,
                                                       std::span<std::byte> receive,
                                                       std::vector<std::size_t> receive_byte_counts) = 0;
-  virtual std::unique_ptr<Operation> start_barrier(Lane lane) = 0;
+  virtual std::unique_ptr<Operation> start_barrier(const CallSite& call) = 0;
+
+  // Throws CommError: "rank 1 of 4: <call>: <reason>".
+  [[noreturn]] void fail(const CallSite& call, std::string_view reason) const;
 
  private:
-  Pending pend(std::string_view kind, std::string_view name, std::unique_ptr<Operation> operation);
-  // Throws std::logic_error, naming the collective, where counts and spans do not fit each other.
-  void check(std::size_t mine, std::size_t my_count, std::size_t total, std::span<const std::size_t> counts,
-             std::string_view name) const;
+  friend class Pending;
+
+  CallSite begin(std::string_view kind, Lane lane, std::string_view name);
+  // These throw std::logic_error, naming the collective, where its arguments do not fit each other.
+  void check(std::string_view name, std::span<const std::size_t> counts, std::size_t total) const;
+  void check_own(std::string_view name, std::span<const std::size_t> counts, std::size_t mine) const;
+  void check_root(std::string_view name, int root) const;
   static std::vector<std::size_t> in_bytes(std::span<const std::size_t> counts, std::size_t element);
 
   int rank_;
   int size_;
   std::chrono::milliseconds timeout_{60'000};
   std::string phase_ = "start";
-  std::uint64_t sequence_ = 0;
+  std::uint64_t sequence_[lane_count] = {};
 };
 
 }  // namespace lockstep

@@ -1,0 +1,143 @@
+#include "comm/threads/threads.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+
+#include "comm/base/leave.h"
+#include "comm/threads/hub.h"
+
+namespace lockstep {
+
+namespace {
+
+// Copies what the others brought once all have.
+class Delivery final : public Operation {
+ public:
+  Delivery(Hub& hub, int rank, std::shared_ptr<const Meeting> meeting, std::span<std::byte> target)
+      : hub_(hub), rank_(rank), meeting_(std::move(meeting)), target_(target) {}
+
+  bool poll() override {
+    if (!meeting_->complete()) {
+      hub_.check(rank_, *meeting_);
+      if (!meeting_->complete()) return false;
+    }
+    const auto& receives = meeting_->of(rank_).receives;
+    auto to = target_.begin();
+    for (int from = 0; from < static_cast<int>(receives.size()); ++from) {
+      to = std::ranges::copy(meeting_->of(from).piece_for(rank_), to).out;
+    }
+    return true;
+  }
+
+ private:
+  Hub& hub_;
+  int rank_;
+  std::shared_ptr<const Meeting> meeting_;
+  std::span<std::byte> target_;
+};
+
+std::vector<std::byte> copy_of(std::span<const std::byte> bytes) {
+  return {bytes.begin(), bytes.end()};
+}
+
+class ThreadCommunicator final : public Communicator {
+ public:
+  ThreadCommunicator(int rank, int size, Hub& hub) : Communicator(rank, size), hub_(hub) {}
+  std::string_view transport() const override { return "threads"; }
+  [[noreturn]] void abort(ExitCode code) override { leave_process(code); }
+
+ protected:
+  std::unique_ptr<Operation> start_broadcast(const CallSite& call, std::span<std::byte> data,
+                                             int root) override {
+    auto expected = nothing();
+    expected[static_cast<std::size_t>(root)] = data.size();
+    auto payload = rank() == root ? copy_of(data) : std::vector<std::byte>();
+    return join({call, std::move(payload), {}, std::move(expected)}, data);
+  }
+
+  std::unique_ptr<Operation> start_all_gather(const CallSite& call, std::span<const std::byte> mine,
+                                              std::span<std::byte> all,
+                                              std::vector<std::size_t> byte_counts) override {
+    return join({call, copy_of(mine), {}, std::move(byte_counts)}, all);
+  }
+
+  std::unique_ptr<Operation> start_all_to_all(const CallSite& call, std::span<const std::byte> send,
+                                              std::vector<std::size_t> send_byte_counts,
+                                              std::span<std::byte> receive,
+                                              std::vector<std::size_t> receive_byte_counts) override {
+    return join({call, copy_of(send), std::move(send_byte_counts), std::move(receive_byte_counts)}, receive);
+  }
+
+  std::unique_ptr<Operation> start_barrier(const CallSite& call) override {
+    return join({call, {}, {}, nothing()}, {});
+  }
+
+ private:
+  std::vector<std::size_t> nothing() const {
+    return std::vector<std::size_t>(static_cast<std::size_t>(size()));
+  }
+
+  std::unique_ptr<Operation> join(Contribution contribution, std::span<std::byte> target) {
+    const CallSite call = contribution.call;
+    try {
+      return std::make_unique<Delivery>(hub_, rank(), hub_.join(rank(), std::move(contribution)), target);
+    } catch (const CommError& error) {
+      fail(call, error.what());
+    }
+  }
+
+  Hub& hub_;
+};
+
+struct Outcome {
+  std::exception_ptr error;
+  bool consequence = false;
+};
+
+Outcome run_one(int rank, int size, Hub& hub, const std::function<void(Communicator&)>& worker) {
+  Outcome outcome;
+  std::string why = "has ended without it";
+  try {
+    ThreadCommunicator comm(rank, size, hub);
+    worker(comm);
+  } catch (const std::exception& error) {
+    outcome = {std::current_exception(), hub.was_told(rank)};
+    why = fmt::format("failed: {}", error.what());
+  } catch (...) {
+    outcome = {std::current_exception(), false};
+    why = "failed";
+  }
+  hub.leave(rank, std::move(why));
+  return outcome;
+}
+
+}  // namespace
+
+void run_threads(int size, const std::function<void(Communicator&)>& worker) {
+  Hub hub(size);
+  std::vector<Outcome> outcomes(static_cast<std::size_t>(size));
+  {
+    std::vector<std::jthread> threads;
+    for (int rank = 0; rank < size; ++rank) {
+      auto& outcome = outcomes[static_cast<std::size_t>(rank)];
+      try {
+        threads.emplace_back([&outcome, rank, size, &hub, &worker] {  //
+          outcome = run_one(rank, size, hub, worker);
+        });
+      } catch (const std::system_error& error) {
+        outcome.error = std::current_exception();
+        hub.leave(rank, fmt::format("could not be started: {}", error.what()));
+      }
+    }
+  }
+  const auto failed = [](const Outcome& outcome) { return outcome.error != nullptr; };
+  const auto first = [](const Outcome& outcome) { return outcome.error && !outcome.consequence; };
+  auto found = std::ranges::find_if(outcomes, first);
+  if (found == outcomes.end()) found = std::ranges::find_if(outcomes, failed);
+  if (found != outcomes.end()) std::rethrow_exception(found->error);
+}
+
+}  // namespace lockstep
