@@ -27,19 +27,19 @@ class GradientReducer {
   GradientReducer(Communicator& comm, const ShardLayout& layout, std::vector<Range> tensors, Options options);
   ~GradientReducer();
 
-  // How many arenas this worker brings, and the shards of each, for a batch whose first `present` shards have
-  // samples; arenas of absent nodes are ignored.
+  // How many arenas this worker brings, and the shards of each. In a batch where a node has no sample its
+  // arena is ignored.
   const std::vector<Range>& nodes() const;
 
   // Begins a step. arenas[i] is the gradient arena of nodes()[i], `out` the sum; all as long as the tensors
   // together, and all left alone by the caller from `ready` of a tensor to the end of `finish`. `out` may be
-  // arenas[0].
+  // arenas[0]. `present`: shards that have samples, at least one.
   void begin(std::span<float* const> arenas, float* out, std::int64_t present);
   // Tensor `index` is final in all arenas. Called in index order.
   void ready(std::size_t index);
   // Polls what is under way; never blocks. Called between operations.
   void progress();
-  // Waits until `out` holds every sum.
+  // Waits until `out` holds every sum. All tensors are final by now.
   void finish();
 
  private:

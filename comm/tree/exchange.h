@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -24,7 +27,7 @@ class TreeExchange {
   bool needs_exchange() const;
 
   // leaves: own shards' values, shard block().begin first, `width` doubles each; overwritten.
-  // present: shards that have samples (ShardLayout::present).
+  // present: shards that have samples (ShardLayout::present). Nodes are cut to these.
   // results: a value each group of own_groups() (all_groups: of all groups, which always exchanges where
   // there are several workers), in order, `width` doubles each. An absent group's value is left as it was.
   // Blocks; folds with `combine`, whose result may depend on nothing but its arguments.
@@ -33,10 +36,22 @@ class TreeExchange {
            bool all_groups = false);
 
  private:
+  // Workers that have a part of these shards.
+  struct Owners {
+    int first;
+    int last;
+  };
+  Owners owners(Range shards) const;
+  // The nodes that `rank` brings to the exchange.
+  std::vector<Range> sent_by(int rank, std::int64_t present, bool all_groups) const;
+  bool is_sent(Range tree, bool all_groups) const;
+  void gather(Communicator& comm, std::string_view name, std::int64_t present, std::size_t width,
+              std::span<const double> leaves, bool all_groups);
+
   ShardLayout layout_;
   std::int64_t group_;
   std::vector<double> mine_;
-  std::vector<double> all_;
+  std::vector<double> all_;  // the nodes of all workers, in the order of their shards
 };
 
 // The Combine of plain sums of `width` doubles.

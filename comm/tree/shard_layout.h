@@ -36,6 +36,13 @@ class ShardLayout {
   // The shards that worker `rank` owns.
   Range block(int rank) const { return part(shards_, workers_, rank); }
   Range block() const { return block(rank_); }
+  // The worker whose block has `shard`.
+  int owner(std::int64_t shard) const {
+    const std::int64_t base = shards_ / workers_;
+    const std::int64_t longer = shards_ % workers_;
+    const std::int64_t in_longer = longer * (base + 1);
+    return static_cast<int>(shard < in_longer ? shard / (base + 1) : longer + (shard - in_longer) / base);
+  }
 
   // Samples of shard `shard` in a global batch of `global` samples.
   Range samples(std::int64_t global, std::int64_t shard) const { return part(global, shards_, shard); }
