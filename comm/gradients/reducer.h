@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -26,10 +26,12 @@ class GradientReducer {
   // tensors: as plan_buckets has them.
   GradientReducer(Communicator& comm, const ShardLayout& layout, std::vector<Range> tensors, Options options);
   ~GradientReducer();
+  GradientReducer(const GradientReducer&) = delete;
+  GradientReducer& operator=(const GradientReducer&) = delete;
 
   // How many arenas this worker brings, and the shards of each. In a batch where a node has no sample its
   // arena is ignored.
-  const std::vector<Range>& nodes() const;
+  const std::vector<Range>& nodes() const { return nodes_; }
 
   // Begins a step. arenas[i] is the gradient arena of nodes()[i], `out` the sum; all as long as the tensors
   // together, and all left alone by the caller from `ready` of a tensor to the end of `finish`. `out` may be
@@ -43,8 +45,33 @@ class GradientReducer {
   void finish();
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  struct Bucket;
+
+  void scatter(Bucket& bucket);
+  std::span<const float> pack(Bucket& bucket) const;
+  void fold(Bucket& bucket);
+  std::size_t own_node_count() const {
+    return present_nodes_[static_cast<std::size_t>(layout_.rank())].size();
+  }
+
+  Communicator& comm_;
+  ShardLayout layout_;
+  std::vector<Range> tensors_;
+  Options options_;
+  std::vector<Range> nodes_;
+  std::vector<Bucket> buckets_;
+
+  // The step under way.
+  std::vector<const float*> arenas_;
+  float* out_ = nullptr;
+  Range tree_;                                     // over the present shards
+  std::vector<std::vector<Range>> present_nodes_;  // of each worker
+  std::size_t ready_tensors_ = 0;
+  // Buckets go through three stages, each in index order, which is the same on all workers whatever finishes
+  // first: how many were scattered (started), folded (and their gather started), gathered.
+  std::size_t scattered_ = 0;
+  std::size_t folded_ = 0;
+  std::size_t gathered_ = 0;
 };
 
 }  // namespace lockstep
