@@ -64,10 +64,14 @@ void GradientReducer::begin(std::span<float* const> arenas, float* out, std::int
   }
   arenas_.assign(arenas.begin(), arenas.end());
   out_ = out;
-  tree_ = present_part({0, layout_.shards()}, present);
-  present_nodes_.clear();
+  const Range whole{0, layout_.shards()};
+  tree_ = present_part(whole, present);
+  present_nodes_.assign(static_cast<std::size_t>(layout_.workers()), {});
   for (int rank = 0; rank < layout_.workers(); ++rank) {
-    present_nodes_.push_back(maximal_subtrees(tree_, layout_.block(rank)));
+    auto& nodes = present_nodes_[static_cast<std::size_t>(rank)];
+    for (const Range node : maximal_subtrees(whole, layout_.block(rank))) {
+      if (node.begin < tree_.end) nodes.push_back(present_part(node, present));
+    }
   }
   ready_tensors_ = scattered_ = folded_ = gathered_ = 0;
 }

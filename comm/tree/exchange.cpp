@@ -29,7 +29,7 @@ Range TreeExchange::own_groups() const {
 
 bool TreeExchange::needs_exchange() const {
   for (std::int64_t index = 0; index < groups(); ++index) {
-    if (is_sent(group(index), false)) return true;
+    if (is_sent(index, false)) return true;
   }
   return false;
 }
@@ -68,7 +68,7 @@ void TreeExchange::run(Communicator& comm, std::string_view name, std::int64_t p
     const Range tree = present_part(group(index), present);
     if (tree.empty()) continue;
     parts.clear();
-    if (is_sent(tree, all_groups)) {
+    if (is_sent(index, all_groups)) {
       for (int rank = owners(tree).first; rank <= owners(tree).last; ++rank) {
         for (const Range node : maximal_subtrees(tree, layout_.block(rank))) {
           parts.push_back({node, next});
@@ -111,9 +111,8 @@ std::vector<Range> TreeExchange::sent_by(int rank, std::int64_t present, bool al
   std::vector<Range> nodes;
   if (block.empty()) return nodes;
   for (std::int64_t index = block.begin / group_; index * group_ < block.end; ++index) {
-    const Range tree = present_part(group(index), present);
-    if (tree.empty() || !is_sent(tree, all_groups)) continue;
-    const auto found = maximal_subtrees(tree, block);
+    if (!is_sent(index, all_groups)) continue;
+    const auto found = maximal_subtrees(present_part(group(index), present), block);
     nodes.insert(nodes.end(), found.begin(), found.end());
   }
   return nodes;
@@ -123,8 +122,9 @@ TreeExchange::Owners TreeExchange::owners(Range shards) const {
   return {layout_.owner(shards.begin), layout_.owner(shards.end - 1)};
 }
 
-bool TreeExchange::is_sent(Range tree, bool all_groups) const {
-  const Owners of = owners(tree);
+// A worker whose shards of a group are all absent wants its value too, so absence does not matter here.
+bool TreeExchange::is_sent(std::int64_t index, bool all_groups) const {
+  const Owners of = owners(group(index));
   return of.first != of.last || (all_groups && layout_.workers() > 1);
 }
 

@@ -44,7 +44,8 @@ class TreeExchange {
   Owners owners(Range shards) const;
   // The nodes that `rank` brings to the exchange.
   std::vector<Range> sent_by(int rank, std::int64_t present, bool all_groups) const;
-  bool is_sent(Range tree, bool all_groups) const;
+  // Whether the nodes of a group are exchanged.
+  bool is_sent(std::int64_t index, bool all_groups) const;
   void gather(Communicator& comm, std::string_view name, std::int64_t present, std::size_t width,
               std::span<const double> leaves, bool all_groups);
 

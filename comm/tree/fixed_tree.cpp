@@ -1,8 +1,8 @@
 #include "comm/tree/fixed_tree.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
+#include <optional>
 #include <stdexcept>
 
 namespace lockstep {
@@ -23,11 +23,12 @@ class Parts {
   explicit Parts(std::span<const Part<T>> parts) : parts_(parts) {}
 
   // The next known value, if it is that of `node`.
-  T* take(Range node) {
+  std::optional<T*> take(Range node) {
     if (next_ == parts_.size() || !node.contains(parts_[next_].node)) {
       throw std::logic_error("parts do not cover the tree");
     }
-    return parts_[next_].node == node ? parts_[next_++].values : nullptr;
+    if (parts_[next_].node != node) return std::nullopt;
+    return parts_[next_++].values;
   }
 
  private:
@@ -39,7 +40,7 @@ class Parts {
 // block for each level below.
 const float* sum_block(Range node, Parts<const float>& parts, std::size_t at, std::size_t count, float* out,
                        float* scratch) {
-  if (const float* known = parts.take(node)) return known + at;
+  if (const auto known = parts.take(node)) return *known + at;
   const std::int64_t middle = split(node);
   const float* left = sum_block({node.begin, middle}, parts, at, count, out, scratch);
   const float* right = sum_block({middle, node.end}, parts, at, count, scratch, scratch + block_elements);
@@ -48,7 +49,7 @@ const float* sum_block(Range node, Parts<const float>& parts, std::size_t at, st
 }
 
 double* combine_parts(Range node, Parts<double>& parts, const Combine& combine) {
-  if (double* known = parts.take(node)) return known;
+  if (const auto known = parts.take(node)) return *known;
   const Range left_node{node.begin, split(node)};
   const Range right_node{left_node.end, node.end};
   double* left = combine_parts(left_node, parts, combine);
