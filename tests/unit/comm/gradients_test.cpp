@@ -1,0 +1,94 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "comm/gradients/buckets.h"
+#include "comm/gradients/reducer.h"
+#include "comm/single/single.h"
+#include "tests/support/run_workers.h"
+
+namespace lockstep::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(Buckets, end_with_the_tensor_that_fills_them_and_the_first_is_an_eighth) {
+  const std::vector<Range> tensors = {{0, 5}, {5, 11}, {11, 60}, {60, 100}, {100, 190}, {190, 191}};
+  EXPECT_THAT(plan_buckets(tensors, 80),
+              ElementsAre(Range{0, 11}, Range{11, 100}, Range{100, 190}, Range{190, 191}));
+}
+
+TEST(Buckets, a_tensor_larger_than_a_bucket_is_one_bucket) {
+  EXPECT_THAT(plan_buckets(std::vector<Range>{{0, 1'000}, {1'000, 1'001}}, 80),
+              ElementsAre(Range{0, 1'000}, Range{1'000, 1'001}));
+}
+
+TEST(Buckets, tensors_without_elements_make_none_of_their_own) {
+  EXPECT_THAT(plan_buckets(std::vector<Range>{{0, 0}, {0, 9}, {9, 9}}, 0), ElementsAre(Range{0, 9}));
+  EXPECT_THAT(plan_buckets({}, 80), IsEmpty());
+}
+
+TEST(Buckets, tensors_with_a_gap_are_a_bug) {
+  EXPECT_THROW(plan_buckets(std::vector<Range>{{0, 4}, {5, 8}}, 80), std::logic_error);
+}
+
+TEST(Reducer, brings_an_arena_for_each_subtree_of_the_block) {
+  const auto nodes = [](int workers, int rank) {
+    std::vector<Range> result;
+    run_workers(workers, [&](Communicator& comm) {
+      const GradientReducer reducer(comm, ShardLayout(8, workers, comm.rank()), {}, {});
+      if (comm.rank() == rank) result = reducer.nodes();
+    });
+    return result;
+  };
+  EXPECT_THAT(nodes(1, 0), ElementsAre(Range{0, 8}));
+  EXPECT_THAT(nodes(2, 1), ElementsAre(Range{4, 8}));
+  EXPECT_THAT(nodes(3, 1), ElementsAre(Range{3, 4}, Range{4, 6}));
+}
+
+TEST(Reducer, alone_copies_its_only_node) {
+  const auto comm = make_single();
+  GradientReducer reducer(*comm, ShardLayout(4, 1, 0), {{0, 2}, {2, 3}}, {});
+  std::vector<float> arena = {1, 2, 3};
+  std::vector<float> out(3);
+  reducer.begin(std::vector<float*>{arena.data()}, out.data(), 4);
+  reducer.ready(0);
+  reducer.ready(1);
+  reducer.finish();
+  EXPECT_EQ(out, arena);
+}
+
+TEST(Reducer, without_overlap_sends_nothing_before_the_end) {
+  run_workers(2, [](Communicator& comm) {
+    GradientReducer reducer(comm, ShardLayout(2, 2, comm.rank()), {{0, 2}},
+                            {.bucket_bytes = 0, .small_bytes = 0, .overlap = false});
+    std::vector<float> arena = {1, 1};
+    reducer.begin(std::vector<float*>{arena.data()}, arena.data(), 2);
+    reducer.ready(0);
+    // Had anything been started, its data would be on their way already.
+    arena = {static_cast<float>(comm.rank() + 1), 5};
+    reducer.finish();
+    EXPECT_THAT(arena, ElementsAre(3, 10));
+  });
+}
+
+TEST(Reducer, calls_out_of_order_are_bugs) {
+  const auto comm = make_single();
+  GradientReducer reducer(*comm, ShardLayout(4, 1, 0), {{0, 2}, {2, 3}}, {});
+  std::vector<float> arena(3);
+  const std::vector<float*> arenas = {arena.data()};
+  EXPECT_THROW(reducer.ready(0), std::logic_error);
+  EXPECT_THROW(reducer.begin({}, arena.data(), 4), std::logic_error);
+  EXPECT_THROW(reducer.begin(arenas, arena.data(), 0), std::logic_error);
+  reducer.begin(arenas, arena.data(), 4);
+  EXPECT_THROW(reducer.ready(1), std::logic_error);
+  reducer.ready(0);
+  EXPECT_THROW(reducer.finish(), std::logic_error);
+  EXPECT_THROW(reducer.begin(arenas, arena.data(), 4), std::logic_error);
+  reducer.ready(1);
+  EXPECT_THROW(reducer.ready(2), std::logic_error);
+  reducer.finish();
+}
+
+}  // namespace
+}  // namespace lockstep::test
