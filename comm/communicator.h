@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -174,7 +175,7 @@ class Communicator {
   int size_;
   std::chrono::milliseconds timeout_{60'000};
   std::string phase_ = "start";
-  std::uint64_t sequence_[lane_count] = {};
+  std::array<std::uint64_t, lane_count> sequence_{};
 };
 
 }  // namespace lockstep

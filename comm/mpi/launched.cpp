@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
@@ -32,10 +33,10 @@ struct Variables {
 
 // mpirun of Open MPI; launchers that speak PMI (MPICH's, srun --mpi=pmi2); srun --mpi=pmix, where PMIx gives
 // the rank and Slurm the size. Slurm's variables alone prove nothing: a batch script has them too.
-constexpr Variables launchers[] = {
-    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-    {"PMI_RANK", "PMI_SIZE"},
-    {"PMIX_RANK", "SLURM_STEP_NUM_TASKS"},
+constexpr std::array launchers = {
+    Variables{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+    Variables{"PMI_RANK", "PMI_SIZE"},
+    Variables{"PMIX_RANK", "SLURM_STEP_NUM_TASKS"},
 };
 
 }  // namespace

@@ -27,7 +27,8 @@ struct Behaviour {
   void (*check)(Communicator&);
 };
 
-inline void PrintTo(const Behaviour& behaviour, std::ostream* out) {
+// GoogleTest looks for this name.
+inline void PrintTo(const Behaviour& behaviour, std::ostream* out) {  // NOLINT(readability-identifier-naming)
   *out << behaviour.name;
 }
 

@@ -10,13 +10,7 @@
 #include "tests/support/random_values.h"
 #include "tests/support/reference_tree.h"
 
-namespace lockstep {
-
-void PrintTo(Range range, std::ostream* out) {
-  *out << '[' << range.begin << ", " << range.end << ')';
-}
-
-namespace test {
+namespace lockstep::test {
 namespace {
 
 using testing::ElementsAre;
@@ -282,5 +276,4 @@ TEST(TreeExchange, sends_no_absent_node) {
 }
 
 }  // namespace
-}  // namespace test
-}  // namespace lockstep
+}  // namespace lockstep::test
