@@ -6,8 +6,12 @@
 
 namespace lockstep {
 
-// Counter-based random numbers (Philox4x32-10; Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011): a pure function of a key and a position, so it never matters who draws, or in which order.
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+std::array<std::uint32_t, 4> philox(const std::array<std::uint32_t, 4>& counter,
+                                    const std::array<std::uint32_t, 2>& key);
+
+// Counter-based random numbers: a pure function of a key and a position, so it never matters who draws, or in
+// which order.
 class Random {
  public:
   // The key: the run's seed, what the numbers are for ("weights", "dropout", "flip", …), and for whom

@@ -1,0 +1,54 @@
+#include "layers/ops/cpu/call.h"
+
+#include <spdlog/spdlog.h>
+
+#include "layers/ops/threads.h"
+
+namespace lockstep::onednn {
+namespace {
+
+// oneDNN's interface takes pointers to mutable data also for what it only reads.
+void* writable(const void* data) {
+  return const_cast<void*>(data);
+}
+
+}  // namespace
+
+void warn_if_reference(std::string_view implementation, std::string_view what) {
+  if (implementation.find("ref") == std::string_view::npos) return;
+  spdlog::warn("{} runs on oneDNN's reference code ({}) and will be slow on this processor", what,
+               implementation);
+}
+
+Call::Call(const dnnl::primitive_desc_base& desc, const std::vector<Argument>& arguments, int threads)
+    : primitive_(desc.get()), scratchpad_bytes_(desc.scratchpad_desc().get_size()) {
+  check_compute_thread();
+  for (int thread = 0; thread < threads; ++thread) {
+    Lane lane{dnnl::stream(engine()), Memory(desc.scratchpad_desc(), engine(), nullptr), {}, {}};
+    lane.arguments.emplace(DNNL_ARG_SCRATCHPAD, lane.scratchpad);
+    for (const Argument& argument : arguments) {
+      Memory memory;
+      if (!argument.desc.is_zero()) {
+        memory = Memory(argument.desc, engine(), argument.fixed);
+        lane.arguments.emplace(argument.kind, memory);
+      }
+      if (argument.fixed == nullptr) lane.free.push_back(memory);
+    }
+    lanes_.push_back(std::move(lane));
+  }
+}
+
+void Call::operator()(int thread, std::initializer_list<const void*> data, std::byte* scratchpad) const {
+  check_compute_thread();
+  const Lane& lane = lanes_.at(static_cast<std::size_t>(thread));
+  auto memory = lane.free.begin();
+  for (const void* address : data) {
+    if (*memory) memory->set_data_handle(writable(address));
+    ++memory;
+  }
+  if (scratchpad_bytes_ > 0) lane.scratchpad.set_data_handle(scratchpad);
+  primitive_.execute(lane.stream, lane.arguments);
+  // The stream of a CPU engine runs in order on this thread: the result is there.
+}
+
+}  // namespace lockstep::onednn

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <dnnl_version.h>
+#include <dnnl.hpp>
+#include <utility>
+
+// All that differs between oneDNN 2.6 and 3.x, and the settings that every primitive shares.
+namespace lockstep::onednn {
+
+using Memory = dnnl::memory;
+using Desc = dnnl::memory::desc;
+using Dims = dnnl::memory::dims;
+
+inline const dnnl::engine& engine() {
+  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+// The caller owns the scratchpad: a primitive may then be run by several threads at once (rule 2).
+inline dnnl::primitive_attr user_scratchpad() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
+#if DNNL_VERSION_MAJOR >= 3
+
+using PoolingForward = dnnl::pooling_forward;
+using PoolingBackward = dnnl::pooling_backward;
+
+template <class Primitive, class... Arguments>
+typename Primitive::primitive_desc describe_forward(Arguments&&... arguments) {
+  return {engine(), std::forward<Arguments>(arguments)..., user_scratchpad()};
+}
+
+template <class Primitive, class Forward, class... Arguments>
+typename Primitive::primitive_desc describe_backward(const Forward& forward, Arguments&&... arguments) {
+  return {engine(), std::forward<Arguments>(arguments)..., forward, user_scratchpad()};
+}
+
+#else
+
+using PoolingForward = dnnl::pooling_v2_forward;
+using PoolingBackward = dnnl::pooling_v2_backward;
+
+template <class Primitive, class... Arguments>
+typename Primitive::primitive_desc describe_forward(Arguments&&... arguments) {
+  return {typename Primitive::desc(std::forward<Arguments>(arguments)...), user_scratchpad(), engine()};
+}
+
+template <class Primitive, class Forward, class... Arguments>
+typename Primitive::primitive_desc describe_backward(const Forward& forward, Arguments&&... arguments) {
+  return {typename Primitive::desc(std::forward<Arguments>(arguments)...), user_scratchpad(), engine(),
+          forward};
+}
+
+#endif
+
+}  // namespace lockstep::onednn

@@ -1,0 +1,156 @@
+#include "layers/ops/cpu/weighted.h"
+
+#include <algorithm>
+
+namespace lockstep::onednn {
+namespace {
+
+dnnl::reorder::primitive_desc describe_reorder(const Desc& from, const Desc& to) {
+  return {engine(), from, engine(), to, user_scratchpad()};
+}
+
+// The weight in a primitive's own layout.
+class PreparedWeight {
+ public:
+  PreparedWeight(const Desc& plain, const Desc& wanted)
+      : memory_(wanted.get_size()),
+        reorder_(describe_reorder(plain, wanted),
+                 {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, wanted, memory_.data()}}, 1),
+        scratchpad_(reorder_.scratchpad_bytes()) {}
+
+  std::byte* data() const { return memory_.data(); }
+  void prepare(const float* weight) const { reorder_(0, {weight}, scratchpad_.data()); }
+
+ private:
+  Buffer memory_;
+  Call reorder_;
+  Buffer scratchpad_;
+};
+
+class Forward {
+ public:
+  Forward(const Weighted& weighted, const dnnl::primitive_desc_base& desc, int threads)
+      : weight_(weighted.weight, desc.query_md(dnnl::query::weights_md)),
+        call_(desc,
+              {{DNNL_ARG_SRC, weighted.source},
+               {DNNL_ARG_WEIGHTS, desc.query_md(dnnl::query::weights_md), weight_.data()},
+               {DNNL_ARG_BIAS, weighted.bias},
+               {DNNL_ARG_DST, weighted.destination}},
+              threads) {
+    warn_if_reference(desc.impl_info_str(), weighted.what + ", forward,");
+  }
+
+  std::size_t scratch_bytes() const { return call_.scratchpad_bytes(); }
+  void prepare(const float* weight) const { weight_.prepare(weight); }
+  void run(const ForwardArguments& arguments) const {
+    call_(arguments.position.thread, {arguments.inputs[0], arguments.parameters[1], arguments.output},
+          arguments.scratch);
+  }
+
+ private:
+  PreparedWeight weight_;
+  Call call_;
+};
+
+class BackwardData {
+ public:
+  BackwardData(const Weighted& weighted, const dnnl::primitive_desc_base& desc, int threads)
+      : weight_(weighted.weight, desc.query_md(dnnl::query::weights_md)),
+        call_(desc,
+              {{DNNL_ARG_DIFF_DST, weighted.destination},
+               {DNNL_ARG_WEIGHTS, desc.query_md(dnnl::query::weights_md), weight_.data()},
+               {DNNL_ARG_DIFF_SRC, weighted.source}},
+              threads) {
+    warn_if_reference(desc.impl_info_str(), weighted.what + ", backward to its input,");
+  }
+
+  std::size_t scratch_bytes() const { return call_.scratchpad_bytes(); }
+  void prepare(const float* weight) const { weight_.prepare(weight); }
+  void run(const BackwardArguments& arguments) const {
+    call_(arguments.position.thread, {arguments.output_gradient, arguments.input_gradients[0]},
+          arguments.scratch);
+  }
+
+ private:
+  PreparedWeight weight_;
+  Call call_;
+};
+
+class BackwardWeight {
+ public:
+  BackwardWeight(const Weighted& weighted, const dnnl::primitive_desc_base& desc, int threads)
+      : BackwardWeight(weighted, desc, desc.query_md(dnnl::query::diff_weights_md), threads) {
+    warn_if_reference(desc.impl_info_str(), weighted.what + ", backward to its weight,");
+  }
+
+  // The gradient in the primitive's layout, then a scratchpad.
+  std::size_t scratch_bytes() const {
+    return gradient_bytes_ + std::max(call_.scratchpad_bytes(), reorder_.scratchpad_bytes());
+  }
+  void run(const BackwardArguments& arguments) const {
+    const int thread = arguments.position.thread;
+    std::byte* gradient = arguments.scratch;
+    std::byte* scratchpad = arguments.scratch + gradient_bytes_;
+    call_(thread,
+          {arguments.inputs[0], arguments.output_gradient, gradient, arguments.parameter_gradients[1]},
+          scratchpad);
+    reorder_(thread, {gradient, arguments.parameter_gradients[0]}, scratchpad);
+  }
+
+ private:
+  BackwardWeight(const Weighted& weighted, const dnnl::primitive_desc_base& desc, const Desc& gradient,
+                 int threads)
+      : gradient_bytes_(aligned(gradient.get_size())),
+        call_(desc,
+              {{DNNL_ARG_SRC, weighted.source},
+               {DNNL_ARG_DIFF_DST, weighted.destination},
+               {DNNL_ARG_DIFF_WEIGHTS, gradient},
+               {DNNL_ARG_DIFF_BIAS, weighted.bias}},
+              threads),
+        reorder_(describe_reorder(gradient, weighted.weight),
+                 {{DNNL_ARG_FROM, gradient}, {DNNL_ARG_TO, weighted.weight}}, threads) {}
+
+  std::size_t gradient_bytes_;
+  Call call_;
+  Call reorder_;
+};
+
+class WeightedKernel final : public Kernel {
+ public:
+  WeightedKernel(const Weighted& weighted, int threads) : forward_(weighted, weighted.forward, threads) {
+    if (weighted.backward_data) backward_data_.emplace(weighted, *weighted.backward_data, threads);
+    if (weighted.backward_weight) backward_weight_.emplace(weighted, *weighted.backward_weight, threads);
+  }
+
+  std::size_t scratch_bytes() const override {
+    std::size_t bytes = forward_.scratch_bytes();
+    if (backward_data_) bytes = std::max(bytes, backward_data_->scratch_bytes());
+    if (backward_weight_) bytes = std::max(bytes, backward_weight_->scratch_bytes());
+    return bytes;
+  }
+
+  void prepare(std::array<const float*, max_parameters> parameters) override {
+    forward_.prepare(parameters[0]);
+    if (backward_data_) backward_data_->prepare(parameters[0]);
+  }
+
+  void forward(const ForwardArguments& arguments) const override { forward_.run(arguments); }
+
+  void backward(const BackwardArguments& arguments) const override {
+    if (arguments.input_gradients[0] != nullptr) backward_data_.value().run(arguments);
+    backward_weight_.value().run(arguments);
+  }
+
+ private:
+  Forward forward_;
+  std::optional<BackwardData> backward_data_;
+  std::optional<BackwardWeight> backward_weight_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_weighted(const Weighted& weighted, int threads) {
+  return std::make_unique<WeightedKernel>(weighted, threads);
+}
+
+}  // namespace lockstep::onednn

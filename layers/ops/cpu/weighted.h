@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "layers/ops/cpu/call.h"
+#include "layers/ops/kernel.h"
+#include "layers/tensor/buffer.h"
+
+namespace lockstep::onednn {
+
+// What a convolution and a linear layer have in common: source, weight, bias (may be empty) and destination
+// in plain layouts, and primitives that were described with the weight in any layout.
+struct Weighted {
+  std::string what;  // operation and shape, for messages
+  Desc source, weight, bias, destination;
+  dnnl::primitive_desc_base forward;
+  std::optional<dnnl::primitive_desc_base> backward_data, backward_weight;  // where training
+};
+
+// Runs them. Weights are brought to the layouts that oneDNN prefers once a step, weight gradients back to the
+// plain layout at the end of each backward.
+std::unique_ptr<Kernel> make_weighted(const Weighted& weighted, int threads);
+
+}  // namespace lockstep::onednn

@@ -1,0 +1,40 @@
+#include "layers/tensor/random.h"
+
+#include <Random123/philox.h>
+
+#include "comm/base/hash.h"
+
+namespace lockstep {
+namespace {
+
+constexpr std::uint32_t low(std::uint64_t value) {
+  return static_cast<std::uint32_t>(value);
+}
+constexpr std::uint32_t high(std::uint64_t value) {
+  return static_cast<std::uint32_t>(value >> 32);
+}
+
+}  // namespace
+
+std::array<std::uint32_t, 4> philox(const std::array<std::uint32_t, 4>& counter,
+                                    const std::array<std::uint32_t, 2>& key) {
+  const r123::Philox4x32::ctr_type in{{counter[0], counter[1], counter[2], counter[3]}};
+  const auto out = r123::Philox4x32{}(in, {{key[0], key[1]}});
+  return {out[0], out[1], out[2], out[3]};
+}
+
+Random::Random(std::uint64_t seed, std::string_view purpose, std::string_view name) {
+  const std::uint64_t key = hash64(name, hash64(purpose, seed));
+  key_ = {low(key), high(key)};
+}
+
+std::array<std::uint32_t, 4> Random::bits(std::uint64_t a, std::uint64_t b) const {
+  return philox({low(a), high(a), low(b), high(b)}, key_);
+}
+
+std::uint64_t Random::below(std::uint64_t n, std::uint64_t a, std::uint64_t b) const {
+  const auto words = bits(a, b);
+  return ((std::uint64_t{words[1]} << 32) | words[0]) % n;
+}
+
+}  // namespace lockstep
