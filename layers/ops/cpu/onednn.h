@@ -25,9 +25,6 @@ inline dnnl::primitive_attr user_scratchpad() {
 
 #if DNNL_VERSION_MAJOR >= 3
 
-using PoolingForward = dnnl::pooling_forward;
-using PoolingBackward = dnnl::pooling_backward;
-
 template <class Primitive, class... Arguments>
 typename Primitive::primitive_desc describe_forward(Arguments&&... arguments) {
   return {engine(), std::forward<Arguments>(arguments)..., user_scratchpad()};
@@ -39,9 +36,6 @@ typename Primitive::primitive_desc describe_backward(const Forward& forward, Arg
 }
 
 #else
-
-using PoolingForward = dnnl::pooling_v2_forward;
-using PoolingBackward = dnnl::pooling_v2_backward;
 
 template <class Primitive, class... Arguments>
 typename Primitive::primitive_desc describe_forward(Arguments&&... arguments) {

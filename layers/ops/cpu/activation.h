@@ -1,0 +1,16 @@
+#pragma once
+
+// ReLU as every kernel has it, fused or not.
+namespace lockstep {
+
+// max(x, 0); NaN stays NaN.
+inline float relu(float x) {
+  return x <= 0 ? 0.0F : x;
+}
+
+// The gradient behind a ReLU whose output (or input) is y.
+inline float relu_gradient(float y, float dy) {
+  return y > 0 ? dy : 0.0F;
+}
+
+}  // namespace lockstep

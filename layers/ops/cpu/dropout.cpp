@@ -1,0 +1,66 @@
+#include <algorithm>
+#include <array>
+
+#include "layers/ops/kernels.h"
+
+namespace lockstep {
+namespace {
+
+constexpr std::int64_t words = 4;  // elements that one draw serves
+
+class Dropout final : public Kernel {
+ public:
+  Dropout(std::int64_t elements, float probability, const Random& random, const KernelShape& shape)
+      : elements_(elements),
+        probability_(probability),
+        random_(random),
+        samples_(shape.samples),
+        training_(shape.training) {}
+
+  void forward(const ForwardArguments& arguments) const override {
+    if (training_) {
+      apply(arguments.position, arguments.inputs[0], arguments.output);
+    } else {
+      std::copy_n(arguments.inputs[0], samples_ * elements_, arguments.output);
+    }
+  }
+
+  void backward(const BackwardArguments& arguments) const override {
+    if (arguments.input_gradients[0] == nullptr) return;
+    apply(arguments.position, arguments.output_gradient, arguments.input_gradients[0]);
+  }
+
+ private:
+  void apply(const ShardPosition& position, const float* from, float* to) const {
+    const float scale = probability_ < 1 ? 1 / (1 - probability_) : 0;
+    const std::int64_t draws = (elements_ + words - 1) / words;  // of a sample
+    for (std::int64_t sample = 0; sample < samples_; ++sample) {
+      const std::int64_t first_draw = (position.first_sample + sample) * draws;
+      for (std::int64_t i = 0; i < elements_; i += words) {
+        const auto bits = random_.bits(static_cast<std::uint64_t>(position.step),
+                                       static_cast<std::uint64_t>(first_draw + i / words));
+        const std::int64_t count = std::min(words, elements_ - i);
+        for (std::int64_t word = 0; word < count; ++word) {
+          const bool keep = Random::uniform(bits[static_cast<std::size_t>(word)]) >= probability_;
+          const std::int64_t index = sample * elements_ + i + word;
+          to[index] = keep ? from[index] * scale : 0.0F;
+        }
+      }
+    }
+  }
+
+  std::int64_t elements_;  // of a sample
+  float probability_;
+  Random random_;
+  std::int64_t samples_;
+  bool training_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_dropout(const SampleShape& in, float probability, const Random& random,
+                                     const KernelShape& shape) {
+  return std::make_unique<Dropout>(in.elements(), probability, random, shape);
+}
+
+}  // namespace lockstep
