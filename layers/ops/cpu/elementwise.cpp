@@ -1,6 +1,5 @@
 #include "layers/ops/elementwise.h"
 
-#include <algorithm>
 #include <bit>
 
 #include "layers/ops/cpu/activation.h"
@@ -46,8 +45,11 @@ class Add final : public Kernel {
   }
 
   void backward(const BackwardArguments& arguments) const override {
-    for (float* gradient : arguments.input_gradients) {
-      if (gradient != nullptr) std::copy_n(arguments.output_gradient, elements_, gradient);
+    const float* dy = arguments.output_gradient;
+    for (float* dx : arguments.input_gradients) {
+      if (dx == nullptr) continue;
+#pragma omp simd
+      for (std::int64_t i = 0; i < elements_; ++i) dx[i] = dy[i];
     }
   }
 

@@ -1,0 +1,310 @@
+#include "layers/ops/norm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+#include <vector>
+
+#include "layers/ops/cpu/activation.h"
+
+// Vectors run across lanes. A lane is a channel; where channels are few, several rows side by side make one
+// wide row, so that lanes still fill vectors. Sums take eight wide rows in a fixed association in fp32 and go
+// on in fp64; rows behind the last full eight go to fp64 one by one. So a sum depends on rows and channels
+// alone.
+namespace lockstep::norm {
+namespace {
+
+constexpr std::int64_t enough_lanes = 64;
+constexpr std::int64_t block = 8;  // wide rows
+
+// How rows × channels are read: `rows` wide rows of `lanes`, then `rest` lanes.
+struct Layout {
+  std::int64_t channels;
+  std::int64_t repeat;  // rows in a wide row
+  std::int64_t lanes;
+  std::int64_t rows;
+  std::int64_t rest;
+
+  Layout(std::int64_t plain_rows, std::int64_t channel_count)
+      : channels(channel_count),
+        repeat((enough_lanes + channels - 1) / channels),
+        lanes(repeat * channels),
+        rows(plain_rows / repeat),
+        rest(plain_rows % repeat * channels) {}
+
+  // visit(offset, lanes) for each wide row.
+  template <class Visit>
+  void for_each_row(const Visit& visit) const {
+    for (std::int64_t row = 0; row < rows; ++row) visit(row * lanes, lanes);
+    if (rest > 0) visit(rows * lanes, rest);
+  }
+
+  // visit_block(offset) for each eight wide rows, visit_row(offset, lanes) for what is left.
+  template <class VisitBlock, class VisitRow>
+  void for_each_block(const VisitBlock& visit_block, const VisitRow& visit_row) const {
+    const std::int64_t blocks = rows / block;
+    for (std::int64_t index = 0; index < blocks; ++index) visit_block(index * block * lanes);
+    for (std::int64_t row = blocks * block; row < rows; ++row) visit_row(row * lanes, lanes);
+    if (rest > 0) visit_row(rows * lanes, rest);
+  }
+
+  // A channel's constants, lane by lane.
+  std::vector<float> spread(const float* values) const {
+    std::vector<float> wide(static_cast<std::size_t>(lanes));
+    for (std::int64_t row = 0; row < repeat; ++row) std::copy_n(values, channels, &wide[row * channels]);
+    return wide;
+  }
+
+  // What the lanes of a channel sum up to.
+  void gather(const std::vector<double>& wide, double* sums) const {
+    std::fill_n(sums, channels, 0.0);
+    for (std::int64_t lane = 0; lane < lanes; ++lane) sums[lane % channels] += wide[lane];
+  }
+};
+
+// term(0) + … + term(7), in pairs.
+template <class Term>
+float sum_of_eight(const Term& term) {
+  return ((term(0) + term(1)) + (term(2) + term(3))) + ((term(4) + term(5)) + (term(6) + term(7)));
+}
+
+// One lane of a block.
+void add_deviations(const float* x, std::int64_t lanes, float shift, double& sum, double& square,
+                    double& within) {
+  const auto deviation = [=](std::int64_t row) { return x[row * lanes] - shift; };
+  const float total = sum_of_eight(deviation);
+  const float mean = total * 0.125F;
+  const float rest = sum_of_eight([=](std::int64_t row) {
+    const float d = deviation(row) - mean;
+    return d * d;
+  });
+  sum += static_cast<double>(total);
+  square += static_cast<double>(total) * static_cast<double>(total) * 0.125;
+  within += static_cast<double>(rest);
+}
+
+}  // namespace
+
+// Within a block of eight, deviations are taken from the block's own mean; between blocks, from the shard's
+// first row, in fp64. With s a block's sum, M2 = Σ within + Σ s² / 8 − (Σ s)² / rows.
+void moments(const float* x, std::int64_t rows, std::int64_t channels, double* moments) {
+  const Layout layout(rows, channels);
+  const std::int64_t lanes = layout.lanes;
+  const std::vector<float> first_row = layout.spread(x);
+  std::vector<double> sums(lanes);
+  std::vector<double> squares(lanes);  // Σ s² / 8 of blocks, and of the rows behind them
+  std::vector<double> within(lanes);
+  const float* shift = first_row.data();
+  double* sum = sums.data();
+  double* square = squares.data();
+  double* inner = within.data();
+
+  const auto visit_block = [=](std::int64_t offset) {
+#pragma omp simd
+    for (std::int64_t lane = 0; lane < lanes; ++lane) {
+      add_deviations(x + offset + lane, lanes, shift[lane], sum[lane], square[lane], inner[lane]);
+    }
+  };
+  const auto visit_row = [=](std::int64_t offset, std::int64_t count) {
+    const float* row = x + offset;
+#pragma omp simd
+    for (std::int64_t lane = 0; lane < count; ++lane) {
+      const auto deviation = static_cast<double>(row[lane] - shift[lane]);
+      sum[lane] += deviation;
+      square[lane] += deviation * deviation;
+    }
+  };
+  layout.for_each_block(visit_block, visit_row);
+
+  double* mean = moments;
+  double* m2 = moments + channels;
+  layout.gather(sums, mean);
+  layout.gather(squares, m2);
+  std::vector<double> inner_sums(channels);
+  layout.gather(within, inner_sums.data());
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const double total = mean[c];
+    const double shifted = total / static_cast<double>(rows);
+    const double spread = m2[c] - total * shifted;
+    m2[c] = inner_sums[c] + (spread < 0 ? 0 : spread);
+    mean[c] = static_cast<double>(x[c]) + shifted;
+  }
+}
+
+namespace {
+
+// Calls visit with the value as a type, so that loops are compiled once for each.
+template <class Visit>
+void choose(bool value, const Visit& visit) {
+  value ? visit(std::true_type{}) : visit(std::false_type{});
+}
+
+struct WideAffine {
+  std::vector<float> mean, scale, shift;
+
+  WideAffine(const Affine& affine, const Layout& layout)
+      : mean(layout.spread(affine.mean.data())),
+        scale(layout.spread(affine.scale.data())),
+        shift(layout.spread(affine.shift.data())) {}
+};
+
+float normalized(float x, float mean, float scale, float shift) {
+  return std::fma(x - mean, scale, shift);
+}
+
+// dy behind the normalization's own ReLU, whose mask is recomputed from x, or dy itself.
+template <bool masked>
+float dz_of(float dy, float x, float mean, float scale, float shift) {
+  if constexpr (!masked) return dy;
+  return relu_gradient(normalized(x, mean, scale, shift), dy);
+}
+
+// One lane of a block.
+template <bool masked>
+void add_products(const float* x, const float* dy, std::int64_t lanes, float mean, float scale, float shift,
+                  double& sum, double& product) {
+  const auto dz = [=](std::int64_t row) {
+    return dz_of<masked>(dy[row * lanes], x[row * lanes], mean, scale, shift);
+  };
+  sum += static_cast<double>(sum_of_eight(dz));
+  product +=
+      static_cast<double>(sum_of_eight([=](std::int64_t row) { return dz(row) * (x[row * lanes] - mean); }));
+}
+
+// Where a residual joined before the ReLU: masks dy in place and hands it to the residual.
+void pass_to_residual(const float* y, float* dy, bool relu, float* residual_gradient, bool accumulate,
+                      std::int64_t count) {
+  if (relu) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) dy[i] = relu_gradient(y[i], dy[i]);
+  }
+  if (residual_gradient == nullptr) return;
+  choose(accumulate, [=](auto add) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) {
+      residual_gradient[i] = add ? residual_gradient[i] + dy[i] : dy[i];
+    }
+  });
+}
+
+}  // namespace
+
+void normalize(const float* x, const float* residual, bool relu, const Affine& affine, std::int64_t rows,
+               std::int64_t channels, float* y) {
+  const Layout layout(rows, channels);
+  const WideAffine wide(affine, layout);
+  const float* mean = wide.mean.data();
+  const float* scale = wide.scale.data();
+  const float* shift = wide.shift.data();
+  choose(residual != nullptr, [&](auto with_residual) {
+    choose(relu, [&](auto with_relu) {
+      layout.for_each_row([=](std::int64_t offset, std::int64_t lanes) {
+#pragma omp simd
+        for (std::int64_t lane = 0; lane < lanes; ++lane) {
+          const std::int64_t i = offset + lane;
+          float value = normalized(x[i], mean[lane], scale[lane], shift[lane]);
+          if constexpr (with_residual) value += residual[i];
+          y[i] = with_relu ? lockstep::relu(value) : value;
+        }
+      });
+    });
+  });
+}
+
+void backward_sums(const float* x, const float* y, float* dy, bool relu, bool residual, const Affine& affine,
+                   std::int64_t rows, std::int64_t channels, float* residual_gradient, bool accumulate,
+                   double* sums) {
+  const Layout layout(rows, channels);
+  const WideAffine wide(affine, layout);
+  std::vector<double> wide_sums(layout.lanes);
+  std::vector<double> wide_products(layout.lanes);
+  const float* mean = wide.mean.data();
+  const float* scale = wide.scale.data();
+  const float* shift = wide.shift.data();
+  double* sum = wide_sums.data();
+  double* product = wide_products.data();
+
+  const auto pass = [=](std::int64_t offset, std::int64_t count) {
+    if (!residual) return;
+    pass_to_residual(relu ? y + offset : nullptr, dy + offset, relu,
+                     residual_gradient == nullptr ? nullptr : residual_gradient + offset, accumulate, count);
+  };
+  choose(relu && !residual, [&](auto masked) {
+    const auto visit_block = [=, lanes = layout.lanes](std::int64_t offset) {
+      pass(offset, block * lanes);
+#pragma omp simd
+      for (std::int64_t lane = 0; lane < lanes; ++lane) {
+        add_products<masked>(x + offset + lane, dy + offset + lane, lanes, mean[lane], scale[lane],
+                             shift[lane], sum[lane], product[lane]);
+      }
+    };
+    const auto visit_row = [=](std::int64_t offset, std::int64_t lanes) {
+      pass(offset, lanes);
+#pragma omp simd
+      for (std::int64_t lane = 0; lane < lanes; ++lane) {
+        const std::int64_t i = offset + lane;
+        const auto dz = static_cast<double>(dz_of<masked>(dy[i], x[i], mean[lane], scale[lane], shift[lane]));
+        sum[lane] += dz;
+        product[lane] += dz * static_cast<double>(x[i] - mean[lane]);
+      }
+    };
+    layout.for_each_block(visit_block, visit_row);
+  });
+
+  layout.gather(wide_sums, sums);
+  layout.gather(wide_products, sums + channels);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    sums[channels + c] *= static_cast<double>(affine.inverse_deviation[c]);
+  }
+}
+
+void backward_apply(const float* x, const float* dy, bool masked, const Affine& affine, const GroupSums& sums,
+                    std::int64_t rows, std::int64_t channels, float* dx) {
+  const Layout layout(rows, channels);
+  const WideAffine wide(affine, layout);
+  const auto count = static_cast<double>(sums.count);
+  std::vector<float> offsets(channels);  // sum_dz / count
+  std::vector<float> slopes(channels);   // −inverse_deviation · sum_dzx / count
+  for (std::int64_t c = 0; c < channels; ++c) {
+    offsets[c] = static_cast<float>(sums.dz[c] / count);
+    slopes[c] =
+        static_cast<float>(-static_cast<double>(affine.inverse_deviation[c]) * sums.dz_xhat[c] / count);
+  }
+  const std::vector<float> wide_offsets = layout.spread(offsets.data());
+  const std::vector<float> wide_slopes = layout.spread(slopes.data());
+  const float* mean = wide.mean.data();
+  const float* scale = wide.scale.data();
+  const float* shift = wide.shift.data();
+  const float* mean_dz = wide_offsets.data();
+  const float* slope = wide_slopes.data();
+  choose(masked, [&](auto mask) {
+    layout.for_each_row([=](std::int64_t offset, std::int64_t lanes) {
+#pragma omp simd
+      for (std::int64_t lane = 0; lane < lanes; ++lane) {
+        const std::int64_t i = offset + lane;
+        const float dz = dz_of<mask>(dy[i], x[i], mean[lane], scale[lane], shift[lane]);
+        dx[i] = scale[lane] * std::fma(x[i] - mean[lane], slope[lane], dz - mean_dz[lane]);
+      }
+    });
+  });
+}
+
+void backward_frozen(const float* x, const float* dy, bool masked, const Affine& affine, std::int64_t rows,
+                     std::int64_t channels, float* dx) {
+  const Layout layout(rows, channels);
+  const WideAffine wide(affine, layout);
+  const float* mean = wide.mean.data();
+  const float* scale = wide.scale.data();
+  const float* shift = wide.shift.data();
+  choose(masked, [&](auto mask) {
+    layout.for_each_row([=](std::int64_t offset, std::int64_t lanes) {
+#pragma omp simd
+      for (std::int64_t lane = 0; lane < lanes; ++lane) {
+        const std::int64_t i = offset + lane;
+        dx[i] = scale[lane] * dz_of<mask>(dy[i], x[i], mean[lane], scale[lane], shift[lane]);
+      }
+    });
+  });
+}
+
+}  // namespace lockstep::norm
