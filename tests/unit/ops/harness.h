@@ -1,0 +1,143 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "layers/ops/kernel.h"
+#include "layers/ops/threads.h"
+#include "layers/tensor/buffer.h"
+#include "layers/tensor/random.h"
+
+namespace lockstep::test {
+
+using Values = std::vector<float>;
+
+// Tests that make or run kernels on their own thread.
+struct ComputeTest : testing::Test {
+  ComputeTest() { prepare_compute_thread(); }
+};
+
+// Uniform in [-1, 1).
+inline Values random_values(std::size_t count, std::string_view name) {
+  const Random random(7, "test", name);
+  Values values(count);
+  for (std::size_t i = 0; i < count; ++i) values[i] = 2 * Random::uniform(random.bits(i)[0]) - 1;
+  return values;
+}
+
+// Distinct values, `spacing` apart, none nearer to zero than half of it, in random order: a step of less than
+// a quarter of it crosses no kink of a ReLU or a maximum.
+inline Values distinct_values(std::size_t count, float spacing, std::string_view name) {
+  Values values(count);
+  const float middle = static_cast<float>(count / 2) - 0.5F;
+  for (std::size_t i = 0; i < count; ++i) values[i] = (static_cast<float>(i) - middle) * spacing;
+  const Random random(7, "shuffle", name);
+  for (std::size_t i = count; i > 1; --i) std::swap(values[i - 1], values[random.below(i, i)]);
+  return values;
+}
+
+inline bool same_bits(const Values& a, const Values& b) {
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
+inline bool same_bits(const std::vector<Values>& a, const std::vector<Values>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Values& x, const Values& y) { return same_bits(x, y); });
+}
+
+// Values that start `offset` floats behind a 64-byte boundary.
+class Placed {
+ public:
+  Placed(const Values& values, std::size_t offset) : Placed(values.size(), offset) {
+    std::copy(values.begin(), values.end(), data());
+  }
+  Placed(std::size_t size, std::size_t offset)
+      : buffer_((size + offset) * sizeof(float)), offset_(offset), size_(size) {}
+
+  float* data() const { return buffer_.as<float>().data() + offset_; }
+  Values values() const { return {data(), data() + size_}; }
+
+ private:
+  Buffer buffer_;
+  std::size_t offset_;
+  std::size_t size_;
+};
+
+// What a kernel is run on.
+struct Trial {
+  std::vector<Values> inputs;
+  std::vector<Values> parameters;
+  Values output_gradient;
+  ShardPosition position;
+  bool want_input_gradient = true;
+};
+
+struct Outcome {
+  Values output;
+  std::vector<Values> input_gradients;
+  std::vector<Values> parameter_gradients;
+};
+
+inline bool same_bits(const Outcome& a, const Outcome& b) {
+  return same_bits(a.output, b.output) && same_bits(a.input_gradients, b.input_gradients) &&
+         same_bits(a.parameter_gradients, b.parameter_gradients);
+}
+
+inline void prepare(Kernel& kernel, const Trial& trial) {
+  std::array<const float*, max_parameters> parameters{};
+  for (std::size_t i = 0; i < trial.parameters.size(); ++i) parameters[i] = trial.parameters[i].data();
+  kernel.prepare(parameters);
+}
+
+// Forward and backward of a prepared kernel, with all arrays `offset` floats behind a 64-byte boundary.
+// Memory that a kernel has to write is full of NaN before.
+inline Outcome run(const Kernel& kernel, const Trial& trial, std::size_t offset = 0) {
+  const auto poisoned = [&](std::size_t size) { return Placed(Values(size, std::nanf("")), offset); };
+  std::vector<Placed> inputs;
+  std::vector<Placed> parameters;
+  std::vector<Placed> input_gradients;
+  std::vector<Placed> parameter_gradients;
+  ForwardArguments forward;
+  BackwardArguments backward;
+  for (std::size_t i = 0; i < trial.inputs.size(); ++i) {
+    forward.inputs[i] = backward.inputs[i] = inputs.emplace_back(trial.inputs[i], offset).data();
+    float* gradient = input_gradients.emplace_back(poisoned(trial.inputs[i].size())).data();
+    backward.input_gradients[i] = trial.want_input_gradient ? gradient : nullptr;
+  }
+  for (std::size_t i = 0; i < trial.parameters.size(); ++i) {
+    forward.parameters[i] = backward.parameters[i] =
+        parameters.emplace_back(trial.parameters[i], offset).data();
+    backward.parameter_gradients[i] =
+        parameter_gradients.emplace_back(poisoned(trial.parameters[i].size())).data();
+  }
+  const Placed output = poisoned(trial.output_gradient.size());
+  const Placed output_gradient(trial.output_gradient, offset);
+  const Buffer saved(kernel.saved_bytes());
+  const Buffer scratch(kernel.scratch_bytes());
+  std::fill_n(scratch.as<float>().data(), scratch.as<float>().size(), std::nanf(""));
+
+  forward.output = output.data();
+  forward.saved = saved.data();
+  forward.scratch = scratch.data();
+  forward.position = trial.position;
+  kernel.forward(forward);
+  backward.output = output.data();
+  backward.output_gradient = output_gradient.data();
+  backward.saved = saved.data();
+  backward.scratch = scratch.data();
+  backward.position = trial.position;
+  kernel.backward(backward);
+
+  Outcome outcome{output.values(), {}, {}};
+  for (const Placed& gradient : input_gradients) outcome.input_gradients.push_back(gradient.values());
+  for (const Placed& gradient : parameter_gradients) outcome.parameter_gradients.push_back(gradient.values());
+  return outcome;
+}
+
+}  // namespace lockstep::test
