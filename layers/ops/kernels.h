@@ -42,7 +42,8 @@ struct Pooling {
   std::int64_t stride = 2;
   std::int64_t padding = 0;
 };
-// Backward reads neither input nor output; what max needs is saved.
+// Backward reads neither input nor output; what max needs is saved. Of equals in a window the first is the
+// maximum; NaN is greater than everything.
 std::unique_ptr<Kernel> make_pooling(const Pooling& pooling, const KernelShape& shape);
 
 // Mean over the image plane.

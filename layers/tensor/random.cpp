@@ -14,6 +14,10 @@ constexpr std::uint32_t high(std::uint64_t value) {
   return static_cast<std::uint32_t>(value >> 32);
 }
 
+constexpr std::array<std::uint32_t, 2> halves(std::uint64_t value) {
+  return {low(value), high(value)};
+}
+
 }  // namespace
 
 std::array<std::uint32_t, 4> philox(const std::array<std::uint32_t, 4>& counter,
@@ -23,10 +27,8 @@ std::array<std::uint32_t, 4> philox(const std::array<std::uint32_t, 4>& counter,
   return {out[0], out[1], out[2], out[3]};
 }
 
-Random::Random(std::uint64_t seed, std::string_view purpose, std::string_view name) {
-  const std::uint64_t key = hash64(name, hash64(purpose, seed));
-  key_ = {low(key), high(key)};
-}
+Random::Random(std::uint64_t seed, std::string_view purpose, std::string_view name)
+    : key_(halves(hash64(name, hash64(purpose, seed)))) {}
 
 std::array<std::uint32_t, 4> Random::bits(std::uint64_t a, std::uint64_t b) const {
   return philox({low(a), high(a), low(b), high(b)}, key_);

@@ -14,7 +14,7 @@ constexpr std::size_t cache_line = 16;      // floats
 constexpr std::size_t odd_size = 3 * 1021;  // no multiple of any vector
 
 Trial trial_of(std::size_t inputs, std::size_t input_size, std::size_t output_size,
-               std::vector<std::size_t> parameter_sizes = {}) {
+               const std::vector<std::size_t>& parameter_sizes = {}) {
   Trial trial;
   for (std::size_t i = 0; i < inputs; ++i) {
     trial.inputs.push_back(random_values(input_size, "input" + std::to_string(i)));

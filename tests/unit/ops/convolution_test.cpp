@@ -16,8 +16,8 @@ struct ConvolutionCase {
   std::int64_t samples;
 };
 
-void PrintTo(const ConvolutionCase& c, std::ostream* os) {
-  *os << c.name;
+std::ostream& operator<<(std::ostream& out, const ConvolutionCase& c) {
+  return out << c.name;
 }
 
 Convolution convolution_of(const ConvolutionCase& c) {

@@ -31,11 +31,11 @@ inline Values random_values(std::size_t count, std::string_view name) {
   return values;
 }
 
-// Distinct values, `spacing` apart, none nearer to zero than half of it, in random order: a step of less than
-// a quarter of it crosses no kink of a ReLU or a maximum.
+// Distinct values, `spacing` apart, none nearer to zero than a quarter of it, in random order: a step of less
+// than a quarter of it crosses no kink of a ReLU or a maximum.
 inline Values distinct_values(std::size_t count, float spacing, std::string_view name) {
   Values values(count);
-  const float middle = static_cast<float>(count / 2) - 0.5F;
+  const float middle = static_cast<float>(count) / 2 - 0.25F;
   for (std::size_t i = 0; i < count; ++i) values[i] = (static_cast<float>(i) - middle) * spacing;
   const Random random(7, "shuffle", name);
   for (std::size_t i = count; i > 1; --i) std::swap(values[i - 1], values[random.below(i, i)]);

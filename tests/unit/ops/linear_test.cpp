@@ -11,8 +11,8 @@ struct LinearCase {
   bool bias;
 };
 
-void PrintTo(const LinearCase& c, std::ostream* os) {
-  *os << c.in << " to " << c.out << ", " << c.samples << " samples" << (c.bias ? ", bias" : "");
+std::ostream& operator<<(std::ostream& out, const LinearCase& c) {
+  return out << c.in << " to " << c.out << ", " << c.samples << " samples" << (c.bias ? ", bias" : "");
 }
 
 class LinearTest : public testing::TestWithParam<LinearCase> {

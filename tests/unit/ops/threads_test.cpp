@@ -103,6 +103,7 @@ int differences(const Kernel& kernel, const Trial& trial, const Outcome& expecte
   std::array<int, threads> different{};
   std::barrier start(threads);
   std::vector<std::thread> crew;
+  crew.reserve(threads);
   for (int thread = 0; thread < threads; ++thread) {
     crew.emplace_back([&, thread] {
       prepare_compute_thread();
