@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,10 @@ class Dataset {
   virtual std::int64_t classes() const = 0;
   // Raw pixels 0 … 255 of sample `index`, height × width × channels, into `pixels`; its label is the answer.
   virtual std::int32_t get(std::int64_t index, std::span<std::uint8_t> pixels) const = 0;
+
+ protected:
+  // What every `get` asks of its caller; throws std::logic_error.
+  void check_get(std::int64_t index, std::span<const std::uint8_t> pixels) const;
 };
 
 // What a run reads. Without data.validation, `validation` is null.
@@ -29,8 +34,12 @@ struct Datasets {
 };
 
 // Opens what the configuration names. The validation split is the same pure function of the seed on every
-// worker. Throws DataError naming the file, what is wrong with it, and what was expected.
+// worker: floor(data.validation × size) samples of the training set, in the data set's order. Throws
+// DataError naming the file, what is wrong with it, and what was expected.
 Datasets open_datasets(const DataConfig& config, std::uint64_t seed);
+
+// Images without labels, of one IDX file, for inference: classes() is 0 and every label is -1.
+std::shared_ptr<const Dataset> read_idx_images(const std::filesystem::path& path);
 
 // A subset of another data set: sample i is `parent`'s indices[i].
 std::shared_ptr<const Dataset> make_subset(std::shared_ptr<const Dataset> parent,

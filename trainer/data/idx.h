@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "layers/tensor/shape.h"
+
+// The IDX file format (Y. LeCun, "The MNIST database"), plain or gzip, told apart by content: a magic number
+// 0x000008nn (unsigned bytes, nn dimensions), nn big-endian 32-bit sizes, then the bytes, last dimension
+// fastest. A file has exactly the bytes its header declares, or it is refused with a DataError that names it,
+// what was found and what was expected; no more memory is used than the file really holds.
+namespace lockstep {
+
+// Magic 0x00000803: images × rows × columns of one channel; 0x00000804: … × channels.
+struct IdxImages {
+  std::int64_t count = 0;
+  SampleShape shape;
+  std::vector<std::uint8_t> pixels;  // count × height × width × channels
+};
+IdxImages read_idx_image_file(const std::filesystem::path& path);
+
+// Magic 0x00000801.
+std::vector<std::uint8_t> read_idx_label_file(const std::filesystem::path& path);
+
+}  // namespace lockstep
