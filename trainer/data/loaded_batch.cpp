@@ -1,0 +1,44 @@
+#include "trainer/data/loaded_batch.h"
+
+namespace lockstep {
+
+void LoadedBatch::lay_out(std::int64_t step, const ShardLayout& layout, std::int64_t global,
+                          std::int64_t elements) {
+  step_ = step;
+  elements_ = static_cast<std::size_t>(elements);
+  input_.global = global;
+  input_.shards.clear();
+  places_.clear();
+
+  std::size_t bytes = 0;
+  std::size_t samples = 0;
+  for (std::int64_t shard = layout.block().begin; shard < layout.block().end; ++shard) {
+    const Range range = layout.samples(global, shard);
+    const auto count = static_cast<std::size_t>(range.size());
+    places_.push_back({bytes / sizeof(float), samples});
+    input_.shards.push_back({nullptr, {}, range.begin, range.size()});
+    bytes += aligned(count * elements_ * sizeof(float));
+    samples += count;
+  }
+
+  images_.reserve(bytes);
+  labels_.resize(samples);
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    ShardInput& shard = input_.shards[i];
+    if (shard.samples == 0) continue;
+    shard.images = images_.as<float>().subspan(places_[i].first_value).data();
+    shard.labels =
+        std::span(labels_).subspan(places_[i].first_label, static_cast<std::size_t>(shard.samples));
+  }
+}
+
+std::span<float> LoadedBatch::image(std::size_t shard, std::int64_t sample) {
+  const std::size_t before = static_cast<std::size_t>(sample) * elements_;
+  return images_.as<float>().subspan(places_[shard].first_value + before, elements_);
+}
+
+std::int32_t& LoadedBatch::label(std::size_t shard, std::int64_t sample) {
+  return labels_[places_[shard].first_label + static_cast<std::size_t>(sample)];
+}
+
+}  // namespace lockstep

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "comm/tree/shard_layout.h"
+#include "layers/model/batch.h"
+#include "layers/tensor/buffer.h"
+
+namespace lockstep {
+
+// One worker's part of a global batch, on memory of its own: each own shard's images start on 64 bytes.
+class LoadedBatch {
+ public:
+  const BatchInput& input() const { return input_; }
+  std::int64_t step() const { return step_; }
+
+  // Becomes the batch of `step`: lays out room for the worker's shards of `global` samples, each an image of
+  // `elements` values. What was in it is lost; its memory is used again.
+  void lay_out(std::int64_t step, const ShardLayout& layout, std::int64_t global, std::int64_t elements);
+  // Where sample `sample` of the own shard number `shard` (0: the worker's first) goes.
+  std::span<float> image(std::size_t shard, std::int64_t sample);
+  std::int32_t& label(std::size_t shard, std::int64_t sample);
+
+ private:
+  BatchInput input_;
+  std::int64_t step_ = 0;
+  std::size_t elements_ = 0;
+  Buffer images_;
+  std::vector<std::int32_t> labels_;
+  struct Place {
+    std::size_t first_value, first_label;  // in images_ and in labels_
+  };
+  std::vector<Place> places_;  // of each own shard
+};
+
+}  // namespace lockstep
