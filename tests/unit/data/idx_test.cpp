@@ -1,0 +1,162 @@
+#include "trainer/data/idx.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/unit/data/fixtures.h"
+
+namespace lockstep::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::string image_error(const std::filesystem::path& path) {
+  return message_of<DataError>([&] { read_idx_image_file(path); });
+}
+std::string label_error(const std::filesystem::path& path) {
+  return message_of<DataError>([&] { read_idx_label_file(path); });
+}
+
+TEST(Idx, ReadsImagesOfOneChannel) {
+  const Folder folder;
+  write_plain(folder / "images", images(2));
+  const IdxImages read = read_idx_image_file(folder / "images");
+  EXPECT_EQ(read.count, 2);
+  EXPECT_EQ(read.shape, (SampleShape{2, 3, 1}));
+  EXPECT_EQ(read.pixels, (Bytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
+}
+
+TEST(Idx, ReadsAFourthDimensionAsChannels) {
+  const Folder folder;
+  write_plain(folder / "images", idx(0x804, {1, 2, 1, 3}, {1, 2, 3, 4, 5, 6}));
+  const IdxImages read = read_idx_image_file(folder / "images");
+  EXPECT_EQ(read.count, 1);
+  EXPECT_EQ(read.shape, (SampleShape{2, 1, 3}));
+  EXPECT_EQ(read.pixels, (Bytes{1, 2, 3, 4, 5, 6}));
+}
+
+TEST(Idx, ReadsLabels) {
+  const Folder folder;
+  write_plain(folder / "labels", labels({3, 0, 255}));
+  EXPECT_EQ(read_idx_label_file(folder / "labels"), (Bytes{3, 0, 255}));
+}
+
+TEST(Idx, ReadsGzipAsItReadsPlain) {
+  const Folder folder;
+  write_gzip(folder / "images.gz", images(1000));
+  write_plain(folder / "images", images(1000));
+  EXPECT_EQ(read_idx_image_file(folder / "images.gz").pixels, read_idx_image_file(folder / "images").pixels);
+}
+
+TEST(Idx, ReadsMoreThanItTakesInOneGo) {
+  const Folder folder;
+  Bytes values(9U << 20U);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::uint8_t>(i % 251);
+  write_gzip(folder / "images.gz", idx(0x803, {9, 1024, 1024}, values));
+  EXPECT_TRUE(read_idx_image_file(folder / "images.gz").pixels == values);
+}
+
+TEST(Idx, RefusesWhatIsNotThereOrNoFile) {
+  const Folder folder;
+  EXPECT_THAT(image_error(folder / "images"),
+              AllOf(HasSubstr((folder / "images").string()), HasSubstr("cannot be found")));
+  EXPECT_THAT(image_error(folder.path()), HasSubstr("is not a file"));
+}
+
+TEST(Idx, RefusesAnotherMagicNumberAndSaysWhichIsRight) {
+  const Folder folder;
+  write_plain(folder / "labels", labels({1, 2}));
+  write_plain(folder / "images", images(1));
+  write_plain(folder / "text", {'h', 'e', 'l', 'l', 'o'});
+  EXPECT_THAT(image_error(folder / "labels"),
+              AllOf(HasSubstr("0x00000801"), HasSubstr("images starts with 0x00000803")));
+  EXPECT_THAT(label_error(folder / "images"),
+              AllOf(HasSubstr("0x00000803"), HasSubstr("labels starts with 0x00000801")));
+  EXPECT_THAT(image_error(folder / "text"), AllOf(HasSubstr("0x68656c6c"), HasSubstr("0x00000803")));
+}
+
+TEST(Idx, RefusesAHeaderThatIsCut) {
+  const Folder folder;
+  write_plain(folder / "empty", {});
+  write_plain(folder / "short", {0, 0, 8, 3, 0, 0});
+  EXPECT_THAT(image_error(folder / "empty"), AllOf(HasSubstr("truncated"), HasSubstr("found 0")));
+  EXPECT_THAT(image_error(folder / "short"), AllOf(HasSubstr("truncated"), HasSubstr("found 2")));
+}
+
+TEST(Idx, RefusesATruncatedFileAndSaysHowManyBytesItLacks) {
+  const Folder folder;
+  Bytes bytes = images(4);
+  bytes.resize(30);
+  write_plain(folder / "images", bytes);
+  EXPECT_THAT(image_error(folder / "images"),
+              AllOf(HasSubstr("truncated"), HasSubstr("expected 40 bytes for 4 images of 2x3"),
+                    HasSubstr("found 30")));
+}
+
+TEST(Idx, RefusesBytesBehindTheLast) {
+  const Folder folder;
+  Bytes bytes = images(4);
+  bytes.resize(47);
+  write_plain(folder / "images", bytes);
+  write_gzip(folder / "images.gz", bytes);
+  EXPECT_THAT(image_error(folder / "images"),
+              AllOf(HasSubstr("expected 40 bytes"), HasSubstr("found 7 more")));
+  EXPECT_THAT(image_error(folder / "images.gz"), HasSubstr("more bytes than the 4 images of 2x3"));
+}
+
+TEST(Idx, RefusesPackedDataThatUnpacksToTooLittle) {
+  const Folder folder;
+  Bytes bytes = images(4);
+  bytes.resize(30);
+  write_gzip(folder / "images.gz", bytes);
+  EXPECT_THAT(image_error(folder / "images.gz"),
+              AllOf(HasSubstr("truncated"), HasSubstr("expected 24"), HasSubstr("found 14")));
+}
+
+TEST(Idx, RefusesAGzipFileCutAnywhere) {
+  const Folder folder;
+  write_gzip(folder / "whole.gz", images(100));
+  const Bytes whole = read_plain(folder / "whole.gz");
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    write_plain(folder / "cut.gz", Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)));
+    EXPECT_THAT(image_error(folder / "cut.gz"), HasSubstr("cut.gz"))
+        << size << " of " << whole.size() << " bytes";
+  }
+}
+
+TEST(Idx, RefusesCorruptGzip) {
+  const Folder folder;
+  write_gzip(folder / "images.gz", images(1000));
+  Bytes bytes = read_plain(folder / "images.gz");
+  bytes[bytes.size() - 6] ^= 1U;  // in the checksum
+  write_plain(folder / "images.gz", bytes);
+  EXPECT_THAT(image_error(folder / "images.gz"), HasSubstr("corrupt gzip"));
+}
+
+TEST(Idx, RefusesADimensionOfZero) {
+  const Folder folder;
+  write_plain(folder / "images", idx(0x803, {2, 0, 3}, {}));
+  write_plain(folder / "labels", labels({}));
+  EXPECT_THAT(image_error(folder / "images"), AllOf(HasSubstr("2 images of 0x3"), HasSubstr("at least 1")));
+  EXPECT_THAT(label_error(folder / "labels"), AllOf(HasSubstr("0 labels"), HasSubstr("at least 1")));
+}
+
+TEST(Idx, RefusesDimensionsThatOverflow) {
+  const Folder folder;
+  constexpr std::uint32_t most = 0xFFFFFFFF;
+  write_plain(folder / "images", idx(0x804, {most, most, most, most}, {1}));
+  EXPECT_THAT(image_error(folder / "images"), HasSubstr("more bytes than any file has"));
+}
+
+TEST(Idx, AHeaderThatClaimsTooMuchCostsNoMemory) {
+  const Folder folder;
+  constexpr std::uint32_t huge = 1U << 20U;  // 2⁶⁰ bytes: no machine could answer the request
+  write_plain(folder / "images", idx(0x803, {huge, huge, huge}, {1}));
+  write_gzip(folder / "images.gz", idx(0x803, {huge, huge, huge}, {1}));
+  EXPECT_THAT(image_error(folder / "images"), HasSubstr("expected 1152921504606846992 bytes"));
+  EXPECT_THAT(image_error(folder / "images.gz"),
+              AllOf(HasSubstr("expected 1152921504606846992"), HasSubstr("at most")));
+}
+
+}  // namespace
+}  // namespace lockstep::testing

@@ -1,0 +1,258 @@
+#include "trainer/data/loader.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <stdexcept>
+#include <thread>
+#include <tuple>
+
+#include "tests/unit/data/fixtures.h"
+#include "trainer/data/sampler.h"
+
+namespace lockstep::testing {
+namespace {
+
+constexpr SampleShape shape{3, 5, 1};
+constexpr std::uint64_t seed = 7;
+
+std::shared_ptr<const Dataset> dataset_of(std::int64_t size) {
+  return std::make_shared<FunctionDataset>(size, shape, [](std::int64_t index, std::int64_t element) {
+    return static_cast<std::uint8_t>(index * 16 + element);
+  });
+}
+
+Transform augmenting() {
+  return {shape, {{0.3}, {0.2}}, {.pad_crop = 1, .flip = true}, seed};
+}
+
+struct Sample {
+  std::vector<float> image;
+  std::int32_t label = 0;
+  bool operator==(const Sample&) const = default;
+};
+
+// (step, position in the global batch) → the sample there.
+using Samples = std::map<std::tuple<std::int64_t, std::int64_t>, Sample>;
+
+// Adds what one worker loads; a position that somebody has loaded before is a failure.
+void collect(Loader loader, Samples& samples) {
+  while (const LoadedBatch* batch = loader.next()) {
+    for (const ShardInput& shard : batch->input().shards) {
+      ASSERT_EQ(std::ssize(shard.labels), shard.samples);
+      for (std::int64_t i = 0; i < shard.samples; ++i) {
+        const float* image = shard.images + i * shape.elements();
+        const bool added =
+            samples
+                .emplace(std::tuple{batch->step(), shard.first_sample + i},
+                         Sample{{image, image + shape.elements()}, shard.labels[static_cast<std::size_t>(i)]})
+                .second;
+        ASSERT_TRUE(added) << "step " << batch->step() << ", position " << shard.first_sample + i;
+      }
+    }
+  }
+}
+
+struct Case {
+  std::int64_t size, global, shards;
+  bool drop_last = false;
+};
+
+Samples load_training(const Case& of, int workers, std::int64_t first_step, std::int64_t last_step) {
+  Samples samples;
+  for (int rank = 0; rank < workers; ++rank) {
+    collect(Loader::training(dataset_of(of.size), augmenting(), {of.shards, workers, rank}, seed, of.global,
+                             of.drop_last, first_step, last_step),
+            samples);
+  }
+  return samples;
+}
+
+// The same from the definition, without a loader.
+Samples compute_training(const Case& of, std::int64_t first_step, std::int64_t last_step) {
+  Samples samples;
+  const auto dataset = dataset_of(of.size);
+  const Transform transform = augmenting();
+  for (std::int64_t step = first_step; step < last_step; ++step) {
+    const StepPlace place = step_place(step, of.size, of.global, of.drop_last);
+    const auto order = epoch_order(seed, place.epoch, of.size);
+    for (std::int64_t i = 0; i < place.samples; ++i) {
+      const std::int64_t index = order[static_cast<std::size_t>(place.begin + i)];
+      Sample sample{std::vector<float>(static_cast<std::size_t>(shape.elements())),
+                    label_of(*dataset, index)};
+      transform.training(pixels_of(*dataset, index), place.epoch, index, sample.image);
+      samples.emplace(std::tuple{step, i}, std::move(sample));
+    }
+  }
+  return samples;
+}
+
+class LoaderCases : public ::testing::TestWithParam<Case> {};
+
+TEST_P(LoaderCases, EverySampleOfEveryStepIsLoadedOnceWhateverTheWorkers) {
+  const Case& of = GetParam();
+  const std::int64_t steps = 2 * steps_per_epoch(of.size, of.global, of.drop_last) + 1;
+  const Samples expected = compute_training(of, 0, steps);
+  for (int workers = 1; workers <= of.shards; ++workers) {
+    EXPECT_TRUE(load_training(of, workers, 0, steps) == expected) << workers << " workers";
+  }
+}
+
+TEST_P(LoaderCases, StartingLaterIsTheRestOfStartingAtZero) {
+  const Case& of = GetParam();
+  const std::int64_t steps = 2 * steps_per_epoch(of.size, of.global, of.drop_last) + 1;
+  const Samples expected = compute_training(of, 0, steps);
+  for (std::int64_t first = 1; first <= steps; ++first) {
+    const Samples rest(expected.lower_bound({first, 0}), expected.end());
+    EXPECT_TRUE(load_training(of, 1, first, steps) == rest) << "from step " << first;
+  }
+}
+
+TEST_P(LoaderCases, EvaluationLoadsTheWholeDataSetInOrderOnceWhateverTheWorkers) {
+  const Case& of = GetParam();
+  const auto dataset = dataset_of(of.size);
+  const Transform transform = augmenting();
+  Samples expected;
+  for (std::int64_t index = 0; index < of.size; ++index) {
+    Sample sample{std::vector<float>(static_cast<std::size_t>(shape.elements())), label_of(*dataset, index)};
+    transform.evaluation(pixels_of(*dataset, index), sample.image);
+    expected.emplace(std::tuple{index / of.global, index % of.global}, std::move(sample));
+  }
+  for (int workers = 1; workers <= of.shards; ++workers) {
+    Samples samples;
+    for (int rank = 0; rank < workers; ++rank) {
+      collect(Loader::evaluation(dataset, transform, {of.shards, workers, rank}, of.global), samples);
+    }
+    EXPECT_TRUE(samples == expected) << workers << " workers";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, LoaderCases,
+                         ::testing::Values(Case{24, 8, 4},        // all even
+                                           Case{23, 8, 3},        // size and batch no multiples
+                                           Case{23, 8, 3, true},  // the short last batch dropped
+                                           Case{18, 8, 5},   // the last batch has two samples: empty shards
+                                           Case{17, 8, 8},   // … and one
+                                           Case{5, 8, 4},    // the data set is smaller than the batch
+                                           Case{3, 2, 4}));  // fewer samples than shards in every batch
+
+TEST(Loader, EachWorkerHasItsOwnShardsWithTheirPlaceInTheGlobalBatch) {
+  Loader loader = Loader::training(dataset_of(23), augmenting(), {5, 2, 1}, seed, 13, false, 0, 2);
+  const BatchInput& full = loader.next()->input();  // 13 samples in 5 shards: 3 3 3 | 2 2
+  EXPECT_EQ(full.global, 13);
+  ASSERT_EQ(full.shards.size(), 2U);
+  EXPECT_EQ(full.shards[0].first_sample, 9);
+  EXPECT_EQ(full.shards[0].samples, 2);
+  EXPECT_EQ(full.shards[1].first_sample, 11);
+  EXPECT_EQ(full.shards[1].samples, 2);
+}
+
+TEST(Loader, AnEmptyShardHasNoImages) {
+  Loader loader = Loader::evaluation(dataset_of(2), augmenting(), {4, 1, 0}, 8);
+  const LoadedBatch* batch = loader.next();
+  ASSERT_NE(batch, nullptr);
+  EXPECT_EQ(batch->input().global, 2);
+  ASSERT_EQ(batch->input().shards.size(), 4U);
+  EXPECT_EQ(batch->input().shards[1].samples, 1);
+  EXPECT_NE(batch->input().shards[1].images, nullptr);
+  EXPECT_EQ(batch->input().shards[2].samples, 0);
+  EXPECT_EQ(batch->input().shards[2].images, nullptr);
+  EXPECT_TRUE(batch->input().shards[2].labels.empty());
+}
+
+TEST(Loader, AWorkerWhoseShardsAreAllEmptyStillGetsTheBatch) {
+  Loader loader = Loader::evaluation(dataset_of(2), augmenting(), {4, 2, 1}, 8);
+  const LoadedBatch* batch = loader.next();
+  ASSERT_NE(batch, nullptr);
+  EXPECT_EQ(batch->input().global, 2);
+  for (const ShardInput& shard : batch->input().shards) EXPECT_EQ(shard.samples, 0);
+  EXPECT_EQ(loader.next(), nullptr);
+}
+
+TEST(Loader, ImagesOfAShardStartOn64Bytes) {
+  Loader loader = Loader::training(dataset_of(40), augmenting(), {6, 2, 0}, seed, 19, false, 0, 6);
+  while (const LoadedBatch* batch = loader.next()) {
+    for (const ShardInput& shard : batch->input().shards) {
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(shard.images) % alignment, 0U);
+    }
+  }
+}
+
+TEST(Loader, ABatchStaysAsItIsUntilTheNextCall) {
+  Loader loader = Loader::training(dataset_of(64), augmenting(), {1, 1, 0}, seed, 4, false, 0, 16);
+  const auto expected = compute_training({64, 4, 1}, 0, 16);
+  std::int64_t step = 0;
+  while (const LoadedBatch* batch = loader.next()) {
+    std::this_thread::yield();  // to the thread that reads ahead
+    const float* images = batch->input().shards[0].images;
+    for (std::int64_t i = 0; i < 4; ++i) {
+      const float* image = images + i * shape.elements();
+      EXPECT_EQ(std::vector<float>(image, image + shape.elements()), expected.at({step, i}).image);
+    }
+    ++step;
+  }
+  EXPECT_EQ(step, 16);
+}
+
+TEST(Loader, SaysTheEndAgainAndAgain) {
+  Loader loader = Loader::training(dataset_of(8), augmenting(), {2, 1, 0}, seed, 4, false, 3, 4);
+  EXPECT_EQ(loader.next()->step(), 3);
+  EXPECT_EQ(loader.next(), nullptr);
+  EXPECT_EQ(loader.next(), nullptr);
+}
+
+TEST(Loader, LoadsNothingFromFirstToFirst) {
+  Loader loader = Loader::training(dataset_of(8), augmenting(), {2, 1, 0}, seed, 4, false, 3, 3);
+  EXPECT_EQ(loader.next(), nullptr);
+}
+
+TEST(Loader, RefusesAnEpochWithoutAStep) {
+  EXPECT_THROW(Loader::training(dataset_of(3), augmenting(), {2, 1, 0}, seed, 4, true, 0, 1),
+               std::invalid_argument);
+}
+
+TEST(Loader, RethrowsWhatReadingThrewAfterTheBatchesBeforeIt) {
+  const auto dataset = std::make_shared<FunctionDataset>(20, shape, [](std::int64_t index, std::int64_t) {
+    if (index == 13) throw DataError("sample 13 cannot be read");
+    return std::uint8_t{0};
+  });
+  Loader loader = Loader::evaluation(dataset, augmenting(), {2, 1, 0}, 4);
+  for (int batch = 0; batch < 3; ++batch) ASSERT_NE(loader.next(), nullptr);
+  EXPECT_EQ(message_of<DataError>([&] { loader.next(); }), "sample 13 cannot be read");
+  EXPECT_THROW(loader.next(), DataError);
+}
+
+TEST(Loader, GoesAwayInTheMiddleOfABatch) {
+  std::atomic<std::int64_t> reads = 0;
+  const auto dataset =
+      std::make_shared<FunctionDataset>(1'000'000'000, shape, [&](std::int64_t, std::int64_t) {
+        reads.fetch_add(1);
+        reads.notify_one();
+        return std::uint8_t{0};
+      });
+  {
+    const Loader loader = Loader::evaluation(dataset, augmenting(), {1'000'000, 1'000'000, 0}, 1'000'000'000);
+    reads.wait(0);
+  }
+  EXPECT_GT(reads, 0);
+  EXPECT_LT(reads, 1000 * shape.elements());  // the worker's shard has a thousand samples
+}
+
+TEST(Loader, GoesAwayWithBatchesNobodyTook) {
+  Loader loader = Loader::training(dataset_of(64), augmenting(), {2, 1, 0}, seed, 4, false, 0, 1'000'000);
+  ASSERT_NE(loader.next(), nullptr);
+}
+
+TEST(Loader, CanBeMoved) {
+  Loader loader = Loader::training(dataset_of(8), augmenting(), {2, 1, 0}, seed, 4, false, 0, 3);
+  EXPECT_EQ(loader.next()->step(), 0);
+  Loader moved = std::move(loader);
+  EXPECT_EQ(moved.next()->step(), 1);
+  moved = Loader::training(dataset_of(8), augmenting(), {2, 1, 0}, seed, 4, false, 7, 8);
+  EXPECT_EQ(moved.next()->step(), 7);
+}
+
+}  // namespace
+}  // namespace lockstep::testing
