@@ -9,7 +9,8 @@
 // The IDX file format (Y. LeCun, "The MNIST database"), plain or gzip, told apart by content: a magic number
 // 0x000008nn (unsigned bytes, nn dimensions), nn big-endian 32-bit sizes, then the bytes, last dimension
 // fastest. A file has exactly the bytes its header declares, or it is refused with a DataError that names it,
-// what was found and what was expected; no more memory is used than the file really holds.
+// what was found and what was expected; no more memory is used than the file really holds. What follows a
+// gzip stream without being one is ignored, as zlib does.
 namespace lockstep {
 
 // Magic 0x00000803: images × rows × columns of one channel; 0x00000804: … × channels.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 #include <stdexcept>
+#include <utility>
 
 #include "tests/unit/data/fixtures.h"
 
@@ -115,6 +116,22 @@ TEST(Transform, CropShowsEveryWindowOfTheZeroPaddedImage) {
   std::set<std::vector<float>> seen;
   for (std::int64_t index = 0; index < 300; ++index) seen.insert(train(transform, pixels, 2, index));
   EXPECT_EQ(seen, windows);
+}
+
+TEST(Transform, FlipMirrorsWhatTheCropShows) {
+  const Transform crops({3, 3, 1}, identity, {.pad_crop = 1, .flip = false}, 1);
+  const Transform both({3, 3, 1}, identity, {.pad_crop = 1, .flip = true}, 1);
+  const Bytes pixels{1, 2, 3, 4, 5, 6, 7, 8, 9};
+  int flips = 0;
+  for (std::int64_t index = 0; index < 50; ++index) {
+    const auto cropped = train(crops, pixels, 0, index);
+    auto mirrored = cropped;
+    for (std::size_t row = 0; row < 3; ++row) std::swap(mirrored[row * 3], mirrored[row * 3 + 2]);
+    const auto out = train(both, pixels, 0, index);
+    EXPECT_TRUE(out == cropped || out == mirrored) << index;
+    flips += out == mirrored ? 1 : 0;
+  }
+  EXPECT_GT(flips, 0);
 }
 
 TEST(Transform, PaddingIsBlackBeforeNormalization) {
