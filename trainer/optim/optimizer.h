@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -15,7 +16,7 @@ struct ParameterRange {
   std::string name;
   std::size_t offset = 0;  // elements
   std::size_t count = 0;
-  bool decays = true;  // weight decay applies
+  bool decays = true;  // weight decay applies; with `optimizer.decay_all` it applies to every range
 };
 
 // A named piece of state, as long as the parameter arena ("momentum", "exp_avg", …).
@@ -36,8 +37,12 @@ class Optimizer {
 };
 
 // SGD as PyTorch defines it (buf ← m·buf + g; Nesterov: g + m·buf) and AdamW (Loshchilov and Hutter, 2019,
-// decoupled decay). `arena` in elements.
+// decoupled decay). `arena` in elements; what lies between the ranges (padding) is not touched. Throws
+// std::logic_error where ranges overlap or leave the arena.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, std::vector<ParameterRange> ranges,
                                           std::size_t arena);
+
+// For implementations: throws std::logic_error where the arenas are not as long as at creation.
+void check_arenas(std::span<const float> parameters, std::span<const float> gradients, std::size_t arena);
 
 }  // namespace lockstep

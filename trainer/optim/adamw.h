@@ -1,0 +1,30 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "trainer/optim/optimizer.h"
+
+namespace lockstep {
+
+// Adam with decoupled weight decay (Loshchilov and Hutter, 2019) in the order of torch.optim.AdamW, all in
+// fp32 but for the scalars of a step, which are fp64 until they meet an array. With t = step + 1:
+//   p ← p·(1 − lr·weight_decay);  m ← m + (g − m)·(1 − beta1);  v ← beta2·v + (1 − beta2)·g²
+//   p ← p − lr/(1 − beta1^t) · m / (√v / √(1 − beta2^t) + eps)
+class AdamW final : public Optimizer {
+ public:
+  AdamW(const OptimizerConfig& config, std::vector<ParameterRange> ranges, std::size_t arena);
+
+  void update(std::span<float> parameters, std::span<const float> gradients, double lr,
+              std::int64_t step) override;
+  std::vector<OptimizerState> state() override;
+
+ private:
+  double beta1_, beta2_, eps_, weight_decay_;
+  std::vector<ParameterRange> ranges_;
+  std::size_t arena_;
+  std::vector<float> mean_, square_;
+};
+
+}  // namespace lockstep

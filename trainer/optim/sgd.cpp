@@ -1,0 +1,64 @@
+#include "trainer/optim/sgd.h"
+
+#include <cstddef>
+#include <utility>
+
+namespace lockstep {
+namespace {
+
+struct Scalars {
+  float lr, momentum, decay;
+};
+
+void plain(float* p, const float* g, std::size_t n, Scalars s) {
+  for (std::size_t i = 0; i < n; ++i) p[i] -= s.lr * (g[i] + s.decay * p[i]);
+}
+
+void with_momentum(float* p, const float* g, float* buffer, std::size_t n, Scalars s) {
+  for (std::size_t i = 0; i < n; ++i) {
+    buffer[i] = s.momentum * buffer[i] + (g[i] + s.decay * p[i]);
+    p[i] -= s.lr * buffer[i];
+  }
+}
+
+void with_nesterov(float* p, const float* g, float* buffer, std::size_t n, Scalars s) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float d = g[i] + s.decay * p[i];
+    buffer[i] = s.momentum * buffer[i] + d;
+    p[i] -= s.lr * (d + s.momentum * buffer[i]);
+  }
+}
+
+}  // namespace
+
+Sgd::Sgd(const OptimizerConfig& config, std::vector<ParameterRange> ranges, std::size_t arena)
+    : momentum_(static_cast<float>(config.momentum)),
+      weight_decay_(static_cast<float>(config.weight_decay)),
+      nesterov_(config.nesterov),
+      ranges_(std::move(ranges)),
+      arena_(arena),
+      buffer_(config.momentum == 0 ? 0 : arena) {}
+
+void Sgd::update(std::span<float> parameters, std::span<const float> gradients, double lr,
+                 std::int64_t /*step*/) {
+  check_arenas(parameters, gradients, arena_);
+  for (const ParameterRange& range : ranges_) {
+    float* p = parameters.data() + range.offset;
+    const float* g = gradients.data() + range.offset;
+    const Scalars s{static_cast<float>(lr), momentum_, range.decays ? weight_decay_ : 0.0F};
+    if (buffer_.empty()) {
+      plain(p, g, range.count, s);
+    } else if (nesterov_) {
+      with_nesterov(p, g, buffer_.data() + range.offset, range.count, s);
+    } else {
+      with_momentum(p, g, buffer_.data() + range.offset, range.count, s);
+    }
+  }
+}
+
+std::vector<OptimizerState> Sgd::state() {
+  if (buffer_.empty()) return {};
+  return {{"momentum", buffer_}};
+}
+
+}  // namespace lockstep

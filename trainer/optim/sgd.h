@@ -1,0 +1,31 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "trainer/optim/optimizer.h"
+
+namespace lockstep {
+
+// Stochastic gradient descent in PyTorch's form, all in fp32:
+//   d = g + weight_decay·p;  buf ← momentum·buf + d;  p ← p − lr·(nesterov ? d + momentum·buf : buf)
+// Without momentum there is no state, and p ← p − lr·d.
+class Sgd final : public Optimizer {
+ public:
+  Sgd(const OptimizerConfig& config, std::vector<ParameterRange> ranges, std::size_t arena);
+
+  void update(std::span<float> parameters, std::span<const float> gradients, double lr,
+              std::int64_t step) override;
+  std::vector<OptimizerState> state() override;
+
+ private:
+  float momentum_;
+  float weight_decay_;
+  bool nesterov_;
+  std::vector<ParameterRange> ranges_;
+  std::size_t arena_;
+  std::vector<float> buffer_;
+};
+
+}  // namespace lockstep
