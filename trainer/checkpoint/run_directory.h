@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "trainer/checkpoint/atomic_file.h"
+
 namespace lockstep {
 
 // The folder of one run, held by rank 0. Owns the lock; knows names, order and pruning of checkpoints, not
@@ -18,11 +20,10 @@ class RunDirectory {
   // Creates the folder if need be and takes the lock (flock on <dir>/.lock), waiting up to `patience` for a
   // job that still holds it. fresh: throws where the folder already holds a run, naming --resume and
   // --overwrite. overwrite: removes what a run writes (config.yaml, metrics.jsonl, digests.jsonl, events.*,
-  // checkpoints/, final.safetensors) and nothing else.
+  // the checkpoints and `latest` in checkpoints/, final.safetensors) and nothing else. In every case
+  // checkpoints/ is there afterwards, and what killed writers left half-written is gone.
   RunDirectory(std::filesystem::path dir, Open open, std::chrono::milliseconds patience);
-  ~RunDirectory();
-
-  const std::filesystem::path& path() const;
+  const std::filesystem::path& path() const { return dir_; }
   std::filesystem::path config() const;                       // config.yaml
   std::filesystem::path metrics() const;                      // metrics.jsonl
   std::filesystem::path digests() const;                      // digests.jsonl
@@ -30,17 +31,28 @@ class RunDirectory {
   std::filesystem::path checkpoint(std::int64_t step) const;  // checkpoints/step-00000234.safetensors
 
   bool finished() const;  // final_file() exists
-  // The newest complete checkpoint: what `latest` names, else the newest that is there; empty without one.
+  // The newest complete checkpoint: what `latest` names, else (it is missing, or names no checkpoint that is
+  // there) the newest file; empty without one.
   std::optional<std::filesystem::path> latest() const;
   // All checkpoints, oldest first.
   std::vector<std::filesystem::path> checkpoints() const;
 
   // After checkpoint(step) was written: points `latest` at it (temporary file, fsync, rename, fsync of the
-  // folder), then deletes all but the newest `keep`.
+  // folder), then deletes all but the newest `keep`, and never checkpoint(step) itself.
   void committed(std::int64_t step, std::int64_t keep);
 
   // Writes a small text file all or nothing.
-  void write_text(const std::filesystem::path& file, std::string_view text) const;
+  static void write_text(const std::filesystem::path& file, std::string_view text);
+
+ private:
+  void lock(std::chrono::milliseconds patience);
+  bool holds_run() const;
+  void remove_stale_files() const;
+  void remove_run() const;
+  std::filesystem::path latest_file() const;
+
+  std::filesystem::path dir_;
+  FileDescriptor lock_;
 };
 
 }  // namespace lockstep

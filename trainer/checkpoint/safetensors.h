@@ -26,9 +26,13 @@ struct TensorView {
 
 using Metadata = std::map<std::string, std::string>;
 
-// The file's bytes: equal tensors and metadata in, equal bytes out. Tensors are laid out in the order given
-// (by falling alignment of their types, then by name), each aligned to its type; the header is padded to 8
-// bytes.
+// What the format calls a type: "F32".
+std::string_view safetensors_name(DType dtype);
+
+// What stands before the tensors' bytes: the length, and the JSON header padded with spaces to 8 bytes. Equal
+// tensors and metadata in, equal bytes out: in whichever order they are given, tensors are laid out by
+// falling alignment of their types, then by name, so each is aligned to its type. Throws std::logic_error
+// where two have one name, or a tensor's bytes do not fit its type and shape.
 std::string safetensors_header(std::span<const TensorView> tensors, const Metadata& metadata);
 
 // Writes all or nothing: a temporary file in the same folder, fsync, rename, fsync of the folder.
@@ -37,7 +41,8 @@ void write_safetensors(const std::filesystem::path& file, std::span<const Tensor
                        const Metadata& metadata);
 
 // A whole file, validated before anything of it is used: header length against the file, JSON, schema, shape
-// × dtype against offsets, offsets that neither overlap nor leave a hole, nothing behind the end.
+// × dtype against offsets, offsets that neither overlap nor leave a hole, nothing behind the end. Files of
+// other programs may start their data anywhere: copy a tensor's bytes, do not cast them.
 class SafetensorsFile {
  public:
   // Throws DataError naming the file and what is wrong with it.

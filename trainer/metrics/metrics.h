@@ -1,39 +1,59 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace lockstep {
 
-// Lines of metrics.jsonl and digests.jsonl, one JSON object each, flushed a line at a time.
+// Lines of metrics.jsonl and digests.jsonl, one JSON object each, flushed a line at a time. Failures are
+// DataError with the path and the system's reason.
 class JsonLines {
  public:
-  // Opens for appending, after dropping every line whose "step" is beyond `keep_until` (and a torn last
-  // line), so that a resumed run goes on without gap or repeat.
-  JsonLines(const std::filesystem::path& file, std::int64_t keep_until);
+  // Opens for appending, after dropping every line whose "step" is beyond `keep_until` and every one that is
+  // torn (no JSON object), so that a resumed run goes on without gap or repeat. A file with nothing to drop
+  // is left as it is; another is replaced all or nothing.
+  JsonLines(std::filesystem::path file, std::int64_t keep_until);
+  // One JSON object in one line, without the line's end.
   void write(const std::string& json);
 
  private:
+  std::filesystem::path file_;
   std::ofstream stream_;
 };
 
-// One progress line: percent, step, epoch, loss, images/s, time left. On a terminal it is redrawn in place;
-// elsewhere plain lines appear at most every few seconds. Only rank 0 draws.
+// One progress line: percent, step, epoch, loss, accuracy, images/s, time left. Where standard error is a
+// terminal it is redrawn in place; elsewhere plain log lines appear at most every few seconds. The first and
+// the last step are always shown. Only rank 0 draws: the others pass enabled = false.
 class Progress {
  public:
+  // `step` counts the steps done, of `total_steps`; `epoch` counts from 1, and is shown without a total where
+  // `epochs` is 0. `accuracy` is a fraction.
   struct State {
     std::int64_t step = 0, total_steps = 0, epoch = 0, epochs = 0;
     double loss = 0, accuracy = 0, images_per_s = 0, lr = 0;
   };
+  // `first_step` steps were done before this run started or went on; time left is told from the steps since.
   Progress(bool enabled, std::int64_t first_step);
   void update(const State& state);
   // Ends the drawn line, so that a log line can follow.
   void clear();
-  // (definition: private members)
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  bool enabled_;
+  bool terminal_;
+  bool drawn_ = false;  // the terminal's line is not ended yet
+  std::int64_t first_step_;
+  Clock::time_point start_;
+  std::optional<Clock::time_point> shown_;
 };
+
+// The text of that line; without `left` it tells no time left.
+std::string progress_text(const Progress::State& state, std::optional<std::chrono::seconds> left);
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <ostream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -68,6 +69,8 @@ struct Reference {
 struct Case {
   std::string name;
   OptimizerConfig config;
+
+  friend std::ostream& operator<<(std::ostream& out, const Case& tested) { return out << tested.name; }
 };
 
 class EveryOptimizer : public testing::TestWithParam<Case> {};

@@ -1,0 +1,59 @@
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include "trainer/checkpoint/atomic_file.h"
+#include "trainer/metrics/metrics.h"
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read_text(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream text;
+  // An empty file would count as a failed copy.
+  if (stream.is_open() && stream.peek() != std::ifstream::traits_type::eof()) text << stream.rdbuf();
+  if (!stream.is_open() || stream.bad() || text.fail()) throw_system_error(file, "cannot be read");
+  return std::move(text).str();
+}
+
+// Whole, and not of a step that will be done again. A line that tells no step stays.
+bool stays(const std::string& line, std::int64_t keep_until) {
+  const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return false;
+  const auto step = object.find("step");
+  return step == object.end() || !step->is_number_integer() || step->get<std::int64_t>() <= keep_until;
+}
+
+void drop_lines(const fs::path& file, std::int64_t keep_until) {
+  const std::string before = read_text(file);
+  std::istringstream lines(before);
+  std::string after;
+  for (std::string line; std::getline(lines, line);) {
+    if (stays(line, keep_until)) after += line + '\n';
+  }
+  if (after == before) return;
+  AtomicFile output(file);
+  output.write(after);
+  output.commit();
+}
+
+}  // namespace
+
+JsonLines::JsonLines(fs::path file, std::int64_t keep_until) : file_(std::move(file)) {
+  std::error_code error;
+  if (fs::is_regular_file(file_, error)) drop_lines(file_, keep_until);
+  stream_.open(file_, std::ios::binary | std::ios::app);
+  if (!stream_) throw_system_error(file_, "cannot be written");
+}
+
+void JsonLines::write(const std::string& json) {
+  stream_ << json << '\n' << std::flush;
+  if (!stream_) throw_system_error(file_, "cannot be written");
+}
+
+}  // namespace lockstep
