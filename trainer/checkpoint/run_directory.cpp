@@ -188,7 +188,7 @@ void RunDirectory::committed(std::int64_t step, std::int64_t keep) {
   }
 }
 
-void RunDirectory::write_text(const fs::path& file, std::string_view text) {
+void RunDirectory::write_text(const fs::path& file, std::string_view text) const {
   AtomicFile output(file);
   output.write(text);
   output.commit();

@@ -42,7 +42,7 @@ class RunDirectory {
   void committed(std::int64_t step, std::int64_t keep);
 
   // Writes a small text file all or nothing.
-  static void write_text(const std::filesystem::path& file, std::string_view text);
+  void write_text(const std::filesystem::path& file, std::string_view text) const;
 
  private:
   void lock(std::chrono::milliseconds patience);

@@ -35,7 +35,8 @@ double learning_rate(const ScheduleConfig& schedule, double base_lr, std::int64_
       return base_lr * (1 - done / left);
     case ScheduleConfig::Decay::step: {
       const std::int64_t period = std::max<std::int64_t>(1, in_steps(schedule.step_epochs, steps_per_epoch));
-      return base_lr * std::pow(schedule.step_factor, static_cast<double>(step / period));
+      const std::int64_t drops = step / period;
+      return base_lr * std::pow(schedule.step_factor, static_cast<double>(drops));
     }
   }
   return base_lr;

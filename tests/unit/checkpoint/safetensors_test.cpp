@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <ostream>
 #include <stdexcept>
 
@@ -39,7 +38,7 @@ std::string file_of(const std::string& header, const std::string& data = "") {
 
 SafetensorsFile parse(const std::string& contents) {
   Buffer buffer(contents.size());
-  std::memcpy(buffer.data(), contents.data(), contents.size());
+  std::ranges::copy(std::as_bytes(std::span(contents)), buffer.data());
   return SafetensorsFile::parse(std::move(buffer), contents.size(), "a.safetensors");
 }
 
