@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lockstep {
+
+struct Command {
+  std::string_view name;
+  std::string_view purpose;  // a line
+  int (*run)(const std::vector<std::string>& arguments);
+};
+
+struct Program {
+  std::string_view version;
+  std::vector<Command> commands;
+};
+
+// Runs the command that `arguments` name and answers the exit code of the process. Knows --help and
+// --version; every exception becomes a message on standard error and its exit code. Mistakes that all workers
+// make alike (usage, data, divergence) are told by rank 0 alone; a lost peer and a bug by whoever meets them.
+// After a CommError the process ends here, without unwinding further: its peers may never answer.
+int dispatch(const Program& program, const std::vector<std::string>& arguments);
+
+}  // namespace lockstep
