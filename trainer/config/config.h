@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "trainer/config/schema.h"
 
@@ -19,12 +20,16 @@ Config load_config(const std::filesystem::path& file, std::span<const std::strin
 // The same from text, with `name` in place of the file's name in messages.
 Config parse_config(std::string_view yaml, const std::string& name, std::span<const std::string> settings);
 
+// The same configuration with `settings` on top.
+Config with_settings(const Config& config, std::span<const std::string> settings);
+
 // The effective configuration, every key with its value, as YAML that load_config reads back to an equal one.
 std::string to_yaml(const Config& config);
 
 // The part that determines the result, as JSON text with sorted keys: what a checkpoint's metadata holds and
 // what a resumed run must share. Neither run_dir, data.path, comm, threads, plan, checkpoint,
-// evaluation.every_*, nor train is in it. `from_result_json` fills the rest with defaults.
+// evaluation.every_*, nor train is in it. `from_result_json` fills the rest with defaults; it throws
+// DataError on text that is no such JSON.
 std::string result_json(const Config& config);
 Config from_result_json(std::string_view json);
 // The keys in which two of them differ, as "optimizer.lr: 0.1, now 0.2".

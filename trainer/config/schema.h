@@ -120,6 +120,7 @@ struct Config {
   EvaluationConfig evaluation;
   CommConfig comm;
   int threads = 1;  // a worker
+  std::string precision = "fp32";
   CheckpointConfig checkpoint;
   PlanConfig plan;
   TrainConfig train;

@@ -1,0 +1,176 @@
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "trainer/config/nearest.h"
+#include "trainer/config/values.h"
+
+// One key that a user may write, with all that the program knows about it. What reads, checks, prints and
+// documents keys goes by lists of entries, so a new key is one more entry.
+namespace lockstep {
+
+using Json = nlohmann::ordered_json;
+
+template <class Target>
+struct Entry {
+  std::string path;  // "optimizer.lr"
+  std::string type;  // "number"
+  std::string range;
+  std::string meaning;
+  // Reads the value into the target, or tells `place` what is wrong with it.
+  std::function<void(const YAML::Node& value, const Place& place, Target& target)> read;
+  // The value, or null where it is not set.
+  std::function<Json(const Target&)> write;
+};
+
+// The makers of entries. `field` answers a reference to the member of the target that holds the value.
+
+template <class T>
+struct ValueOf {
+  using type = T;
+};
+template <class T>
+struct ValueOf<std::optional<T>> {
+  using type = T;
+};
+
+template <class Value>
+Json to_json_value(const Value& value) {
+  return value;
+}
+template <class Value>
+Json to_json_value(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+template <class Target, class Field, class Read>
+Entry<Target> scalar(std::string path, std::string type, std::string range, std::string meaning, Field field,
+                     std::string expected, Read read) {
+  return {.path = std::move(path),
+          .type = std::move(type),
+          .range = std::move(range),
+          .meaning = std::move(meaning),
+          .read =
+              [field, read, expected](const YAML::Node& value, const Place& place, Target& target) {
+                using Value = typename ValueOf<std::remove_cvref_t<decltype(field(target))>>::type;
+                if (const auto good = read(value)) {
+                  field(target) = static_cast<Value>(*good);
+                } else {
+                  place.expected(value, expected);
+                }
+              },
+          .write = [field](const Target& target) { return to_json_value(field(target)); }};
+}
+
+inline std::string with_range(const std::string& type, const std::string& range) {
+  return range.empty() ? type : type + ", " + range;
+}
+
+template <class Target, class Field>
+Entry<Target> whole(std::string path, Field field, Interval<std::int64_t> interval, std::string meaning) {
+  return scalar<Target>(std::move(path), "whole number", interval.text(), std::move(meaning), field,
+                        with_range("a whole number", interval.text()), [interval](const YAML::Node& value) {
+                          auto read = as_whole(value);
+                          return read && interval.contains(*read) ? read : std::nullopt;
+                        });
+}
+
+template <class Target, class Field>
+Entry<Target> number(std::string path, Field field, Interval<double> interval, std::string meaning) {
+  return scalar<Target>(std::move(path), "number", interval.text(), std::move(meaning), field,
+                        with_range("a number", interval.text()), [interval](const YAML::Node& value) {
+                          auto read = as_number(value);
+                          return read && interval.contains(*read) ? read : std::nullopt;
+                        });
+}
+
+template <class Target, class Field>
+Entry<Target> boolean(std::string path, Field field, std::string meaning) {
+  return scalar<Target>(std::move(path), "true or false", "", std::move(meaning), field, "true or false",
+                        as_boolean);
+}
+
+template <class Target, class Field>
+Entry<Target> text(std::string path, Field field, bool may_be_empty, std::string meaning) {
+  return scalar<Target>(std::move(path), "text", may_be_empty ? "" : "not empty", std::move(meaning), field,
+                        may_be_empty ? "text" : "text, not empty", [may_be_empty](const YAML::Node& value) {
+                          auto read = as_text(value);
+                          return read && (may_be_empty || !read->empty()) ? read : std::nullopt;
+                        });
+}
+
+// Words with the value that each stands for; and words that another version or build may know.
+template <class Value>
+struct Words {
+  std::vector<std::pair<std::string, Value>> known;
+  std::vector<std::pair<std::string, std::string>> refused;  // word, reason
+};
+
+template <class Target, class Value, class Field>
+Entry<Target> word(std::string path, Field field, Words<Value> words, std::string meaning) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : words.known) names.push_back(name);
+  std::string range = listed(names);
+  const auto read = [field, words, names](const YAML::Node& value, const Place& place, Target& target) {
+    const auto text = as_text(value);
+    for (const auto& [name, meant] : words.known) {
+      if (text == name) {
+        field(target) = meant;
+        return;
+      }
+    }
+    for (const auto& [name, reason] : words.refused) {
+      if (text == name) return place.mistake(value, in_quotes(name) + " is " + reason);
+    }
+    const std::string hint =
+        text && names.size() > 1 ? "; did you mean " + in_quotes(nearest(*text, names)) + "?" : "";
+    place.mistake(value, (names.size() > 1 ? "expected one of " : "expected ") + listed(names) + "; found " +
+                             found(value) + hint);
+  };
+  const auto write = [field, words](const Target& target) {
+    for (const auto& [name, meant] : words.known) {
+      if (field(target) == meant) return Json(name);
+    }
+    return Json(nullptr);
+  };
+  return {.path = std::move(path),
+          .type = "word",
+          .range = std::move(range),
+          .meaning = std::move(meaning),
+          .read = read,
+          .write = write};
+}
+
+// A list of numbers; each is read by `read_item` (as_whole, as_number) and lies in the interval.
+template <class Target, class Number, class Field, class ReadItem>
+Entry<Target> list(std::string path, Field field, Interval<Number> interval, std::string type,
+                   ReadItem read_item, std::string meaning) {
+  const std::string expected = with_range(type, interval.text());
+  const auto read = [=](const YAML::Node& value, const Place& place, Target& target) {
+    if (!value.IsSequence()) return place.expected(value, "a list, each item " + expected);
+    std::vector<Number> items;
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      const auto item = read_item(value[i]);
+      if (item && interval.contains(*item)) {
+        items.push_back(*item);
+      } else {
+        place.item(i).expected(value[i], expected);
+      }
+    }
+    field(target) = std::move(items);
+  };
+  return {.path = std::move(path),
+          .type = "list, each " + type,
+          .range = interval.text(),
+          .meaning = std::move(meaning),
+          .read = read,
+          .write = [field](const Target& target) { return Json(field(target)); }};
+}
+
+}  // namespace lockstep

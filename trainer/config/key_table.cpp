@@ -1,0 +1,343 @@
+#include <fmt/format.h>
+
+#include <limits>
+#include <string>
+
+#include "trainer/config/keys.h"
+#include "trainer/config/layer_list.h"
+#include "trainer/config/normalization.h"
+
+// The table of all keys. A new key is added here, and nowhere else: parsing, checks, printing and
+// configs/README.md follow.
+namespace lockstep {
+
+std::vector<Key> make_keys();
+
+namespace {
+
+using Whole = Interval<std::int64_t>;
+using Number = Interval<double>;
+constexpr std::int64_t million = 1'000'000;
+constexpr std::int64_t billion = 1'000'000'000;
+constexpr Whole count{1, billion};
+constexpr Number positive{.least = 0, .above = true};
+constexpr Number below_one{.least = 0, .most = 1, .below = true};
+
+// What determines the result is part of a checkpoint, and a resumed run must share it.
+Key result(Entry<Config> entry, std::vector<std::string> known_as = {}) {
+  return {std::move(entry), true, {}, {}, std::move(known_as)};
+}
+
+// What changes no bit of the result.
+Key free(Entry<Config> entry, std::vector<std::string> known_as = {}) {
+  return {std::move(entry), false, {}, {}, std::move(known_as)};
+}
+
+// Of this key and `other`, one is set at any time.
+Key exclusive(std::string other, std::function<void(Config&)> clear, Key key) {
+  key.meaning += fmt::format("; not together with `{}`", other);
+  key.excludes = std::move(other);
+  key.clear = std::move(clear);
+  return key;
+}
+
+// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): a member by name, of a const or mutable Config.
+#define FIELD(member)         \
+  [](auto& config) -> auto& { \
+    return config.member;     \
+  }
+
+std::vector<Key> run_keys() {
+  return {
+      result(scalar<Config>("seed", "whole number", "0 to 2^64 - 1",
+                            "start of everything random: weights, order of samples, augmentation, dropout",
+                            FIELD(seed), "a whole number, 0 to 18446744073709551615", as_seed),
+             {"random_seed"}),
+      free(text<Config>("run_dir", FIELD(run_dir), false, "folder that the run writes"),
+           {"output", "output_dir"}),
+  };
+}
+
+std::vector<Key> model_keys() {
+  Entry<Config> layers{.path = "model.layers",
+                       .type = "list of layers",
+                       .range = "see below",
+                       .meaning = "a network of your own",
+                       .read = [](const YAML::Node& value, const Place& place,
+                                  Config& config) { read_layers(value, place, config.model.layers); },
+                       .write =
+                           [](const Config& config) {
+                             return config.model.layers.empty() ? Json(nullptr)
+                                                                : write_layers(config.model.layers);
+                           }};
+  return {
+      exclusive(
+          "model.layers", [](Config& config) { config.model.name.clear(); },
+          result(word<Config, std::string>(
+                     "model.name", FIELD(model.name),
+                     {.known = {{"mlp", "mlp"}, {"cnn", "cnn"}, {"resnet20", "resnet20"}}, .refused = {}},
+                     "a network that comes with the program"),
+                 {"arch"})),
+      exclusive(
+          "model.name", [](Config& config) { config.model.layers.clear(); }, result(std::move(layers))),
+      result(list<Config, std::int64_t>("model.hidden", FIELD(model.hidden), Whole{1, million},
+                                        "whole number", as_whole, "`mlp`: units of each hidden layer")),
+      result(number<Config>("model.dropout", FIELD(model.dropout), below_one,
+                            "`mlp`, `cnn`, `resnet20`: share of values dropped before the last layer")),
+  };
+}
+
+std::vector<Key> batch_keys() {
+  return {
+      result(whole<Config>("batch.global", FIELD(batch.global), Whole{1, million},
+                           "samples of an optimizer step, over all workers"),
+             {"size", "batch_size"}),
+      result(whole<Config>("batch.shards", FIELD(batch.shards), Whole{1, most_shards},
+                           "slices of the batch, the unit of work: at least as many as workers ever used")),
+  };
+}
+
+std::vector<Key> normalization_keys() {
+  Entry<Config> sync{
+      .path = "normalization.sync",
+      .type = "word or whole number",
+      .range = "global, local, or 1 to batch.shards",
+      .meaning =
+          "shards that share their statistics in BatchNorm: all, none, or groups of so many neighbours",
+      .read = read_sync,
+      .write = write_sync};
+  Entry<Config> running_stats{
+      .path = "normalization.running_stats",
+      .type = "list of words",
+      .range = "ema, ema:M (M 0 to 1), cumulative",
+      .meaning =
+          "ways to keep the statistics that inference uses, the first is the primary one: moving "
+          "average (at normalization.momentum, or M), plain average since the start",
+      .read = read_running_stats,
+      .write = write_running_stats};
+  return {
+      result(std::move(sync)),
+      result(std::move(running_stats)),
+      result(number<Config>("normalization.momentum", FIELD(normalization.momentum), Number{0, 1},
+                            "weight of the newest batch in the moving average `ema`")),
+      result(number<Config>("normalization.eps", FIELD(normalization.eps), positive,
+                            "added to the variance before the square root"),
+             {"epsilon"}),
+  };
+}
+
+std::vector<Key> data_keys() {
+  using Dataset = DataConfig::Dataset;
+  const Words<Dataset> datasets{.known = {{"fashion_mnist", Dataset::fashion_mnist},
+                                          {"idx", Dataset::idx},
+                                          {"synthetic", Dataset::synthetic}},
+                                .refused = {}};
+  const Number any{std::numeric_limits<double>::lowest()};
+  return {
+      result(
+          word<Config, Dataset>("data.dataset", FIELD(data.dataset), datasets,
+                                "what to learn from: Fashion-MNIST, other files in its format (IDX, plain or "
+                                ".gz), or made-up images"),
+          {"name"}),
+      free(text<Config>("data.path", FIELD(data.path), true,
+                        "folder of the data; empty: where Debian's package of fashion_mnist puts it"),
+           {"dir", "root"}),
+      result(number<Config>("data.validation", FIELD(data.validation), below_one,
+                            "share of the training set kept for evaluations; 0: they use the test set")),
+      result(boolean<Config>("data.drop_last", FIELD(data.drop_last),
+                             "skip the last batch of an epoch where it is short")),
+      result(
+          list<Config, double>("data.mean", FIELD(data.mean), any, "number", as_number,
+                               "a value a channel, taken from pixels scaled to 0 to 1; empty: the training "
+                               "set's")),
+      result(list<Config, double>(
+                 "data.std", FIELD(data.deviation), positive, "number", as_number,
+                 "a value a channel, that pixels are then divided by; empty: the training set's"),
+             {"deviation"}),
+      result(
+          whole<Config>("data.augment.pad_crop", FIELD(data.augment.pad_crop), Whole{0, 1024},
+                        "training images get so many black pixels a side, then a random cut to their size")),
+      result(boolean<Config>("data.augment.flip", FIELD(data.augment.flip),
+                             "mirror training images left to right, every second at random")),
+      result(whole<Config>("data.synthetic.samples", FIELD(data.synthetic.samples), count,
+                           "`synthetic`: training images")),
+      result(whole<Config>("data.synthetic.test_samples", FIELD(data.synthetic.test_samples), count,
+                           "`synthetic`: test images")),
+      result(whole<Config>("data.synthetic.height", FIELD(data.synthetic.height), Whole{1, 4096},
+                           "`synthetic`: rows of an image")),
+      result(whole<Config>("data.synthetic.width", FIELD(data.synthetic.width), Whole{1, 4096},
+                           "`synthetic`: columns of an image")),
+      result(whole<Config>("data.synthetic.channels", FIELD(data.synthetic.channels), Whole{1, 1024},
+                           "`synthetic`: values a pixel")),
+      result(whole<Config>("data.synthetic.classes", FIELD(data.synthetic.classes), Whole{2, million},
+                           "`synthetic`: different labels")),
+  };
+}
+
+std::vector<Key> optimizer_keys() {
+  using Name = OptimizerConfig::Name;
+  const Words<Name> names{.known = {{"sgd", Name::sgd}, {"adamw", Name::adamw}}, .refused = {}};
+  return {
+      result(word<Config, Name>("optimizer.name", FIELD(optimizer.name), names, "rule of the update")),
+      result(
+          number<Config>("optimizer.lr", FIELD(optimizer.lr), Number{0}, "learning rate after the warm-up"),
+          {"learning_rate"}),
+      result(number<Config>("optimizer.momentum", FIELD(optimizer.momentum), below_one, "`sgd`: momentum")),
+      result(boolean<Config>("optimizer.nesterov", FIELD(optimizer.nesterov), "`sgd`: Nesterov's momentum")),
+      result(number<Config>(
+          "optimizer.weight_decay", FIELD(optimizer.weight_decay), Number{0},
+          "pull of the weights towards 0: with `sgd` part of the gradient, with `adamw` apart")),
+      result(boolean<Config>("optimizer.decay_all", FIELD(optimizer.decay_all),
+                             "decay biases and the parameters of normalization too")),
+      result(number<Config>("optimizer.beta1", FIELD(optimizer.beta1), below_one,
+                            "`adamw`: decay of the mean gradient")),
+      result(number<Config>("optimizer.beta2", FIELD(optimizer.beta2), below_one,
+                            "`adamw`: decay of the mean squared gradient")),
+      result(number<Config>("optimizer.eps", FIELD(optimizer.eps), positive,
+                            "`adamw`: added to the root of the mean squared gradient")),
+  };
+}
+
+std::vector<Key> schedule_keys() {
+  using Decay = ScheduleConfig::Decay;
+  const Words<Decay> decays{.known = {{"constant", Decay::constant},
+                                      {"cosine", Decay::cosine},
+                                      {"linear", Decay::linear},
+                                      {"step", Decay::step}},
+                            .refused = {}};
+  return {
+      exclusive(
+          "schedule.steps", [](Config& config) { config.schedule.epochs.reset(); },
+          result(whole<Config>("schedule.epochs", FIELD(schedule.epochs), Whole{1, million},
+                               "length of the run in passes over the training set"),
+                 {"epoch", "max_epochs", "num_epochs"})),
+      exclusive(
+          "schedule.epochs", [](Config& config) { config.schedule.steps.reset(); },
+          result(whole<Config>("schedule.steps", FIELD(schedule.steps), count,
+                               "length of the run in optimizer steps"),
+                 {"max_steps"})),
+      result(number<Config>("schedule.warmup_epochs", FIELD(schedule.warmup_epochs),
+                            Number{0, static_cast<double>(million)},
+                            "epochs, or part of one, in which the learning rate first rises"),
+             {"warmup"}),
+      result(
+          word<Config, Decay>("schedule.decay", FIELD(schedule.decay), decays,
+                              "the learning rate after the warm-up: level, half a cosine down to 0, a line "
+                              "down to 0, or steps")),
+      result(number<Config>("schedule.step_epochs", FIELD(schedule.step_epochs),
+                            Number{.least = 0, .most = million, .above = true},
+                            "decay `step`: epochs between two steps")),
+      result(number<Config>("schedule.step_factor", FIELD(schedule.step_factor),
+                            Number{.least = 0, .most = 1, .above = true},
+                            "decay `step`: factor of each step")),
+  };
+}
+
+std::vector<Key> loss_keys() {
+  return {result(number<Config>("loss.label_smoothing", FIELD(loss.label_smoothing), below_one,
+                                "share of the target spread evenly over all classes"))};
+}
+
+std::vector<Key> evaluation_keys() {
+  return {
+      exclusive(
+          "evaluation.every_steps", [](Config& config) { config.evaluation.every_epochs.reset(); },
+          free(whole<Config>("evaluation.every_epochs", FIELD(evaluation.every_epochs), Whole{1, million},
+                             "epochs between two evaluations"))),
+      exclusive(
+          "evaluation.every_epochs", [](Config& config) { config.evaluation.every_steps.reset(); },
+          free(whole<Config>("evaluation.every_steps", FIELD(evaluation.every_steps), count,
+                             "steps between two evaluations"))),
+      result(whole<Config>("evaluation.batch", FIELD(evaluation.batch), Whole{1, million},
+                           "samples evaluated at a time, over all workers")),
+  };
+}
+
+std::vector<Key> comm_keys() {
+  using Backend = CommConfig::Backend;
+  using Overlap = CommConfig::Overlap;
+  const Words<Backend> backends{
+      .known = {{"auto", Backend::automatic}, {"mpi", Backend::mpi}, {"threads", Backend::threads}},
+      .refused = {{"nccl", "not in this build"}}};
+  const Words<Overlap> overlaps{
+      .known = {{"auto", Overlap::automatic}, {"on", Overlap::on}, {"off", Overlap::off}}, .refused = {}};
+  return {
+      free(word<Config, Backend>("comm.backend", FIELD(comm.backend), backends,
+                                 "how workers talk; auto: by MPI under a launcher, else as threads")),
+      free(number<Config>("comm.bucket_mib", FIELD(comm.bucket_mib),
+                          Number{.least = 0, .most = 1024, .above = true},
+                          "gradients are summed in pieces of so many MiB")),
+      free(word<Config, Overlap>("comm.overlap", FIELD(comm.overlap), overlaps,
+                                 "exchange gradients while the backward pass still computes")),
+      free(number<Config>(
+               "comm.timeout_s", FIELD(comm.timeout_s), Number{.least = 0, .most = million, .above = true},
+               "seconds to wait for another worker, or for a run directory in use, before giving up"),
+           {"timeout"}),
+  };
+}
+
+std::vector<Key> compute_keys() {
+  const std::string later = "not available in this version";
+  return {
+      free(whole<Config>("threads", FIELD(threads), Whole{1, 1024}, "computing threads of a worker"),
+           {"num_threads"}),
+      result(word<Config, std::string>(
+                 "precision", FIELD(precision),
+                 {.known = {{"fp32", "fp32"}}, .refused = {{"bf16", later}, {"tf32", later}}},
+                 "numbers that layers compute in"),
+             {"dtype"}),
+  };
+}
+
+std::vector<Key> checkpoint_keys() {
+  return {
+      exclusive(
+          "checkpoint.every_steps", [](Config& config) { config.checkpoint.every_epochs.reset(); },
+          free(whole<Config>("checkpoint.every_epochs", FIELD(checkpoint.every_epochs), Whole{1, million},
+                             "epochs between two checkpoints"))),
+      exclusive(
+          "checkpoint.every_epochs", [](Config& config) { config.checkpoint.every_steps.reset(); },
+          free(whole<Config>("checkpoint.every_steps", FIELD(checkpoint.every_steps), count,
+                             "steps between two checkpoints"))),
+      free(whole<Config>("checkpoint.keep", FIELD(checkpoint.keep), Whole{1, million},
+                         "checkpoints kept, the newest; older ones are deleted")),
+  };
+}
+
+std::vector<Key> plan_keys() {
+  return {
+      free(boolean<Config>("plan.fuse", FIELD(plan.fuse),
+                           "run neighbouring operations in one pass over memory")),
+      free(boolean<Config>("plan.recompute", FIELD(plan.recompute),
+                           "compute normalized activations again in the backward pass, to save memory")),
+      free(whole<Config>("plan.memory_mib", FIELD(plan.memory_mib), Whole{0, billion},
+                         "most MiB that a worker may use; 0: what the machine has free")),
+  };
+}
+
+std::vector<Key> train_keys() {
+  return {
+      free(whole<Config>("train.log_every", FIELD(train.log_every), count,
+                         "steps between two lines of metrics.jsonl")),
+      free(whole<Config>("train.digest_every", FIELD(train.digest_every), Whole{0, billion},
+                         "steps between two lines of digests.jsonl; 0: none")),
+      free(whole<Config>("train.stop_at_step", FIELD(train.stop_at_step), Whole{0, billion},
+                         "save and leave with exit code 75 after so many steps; 0: never")),
+  };
+}
+#undef FIELD
+
+}  // namespace
+
+std::vector<Key> make_keys() {
+  std::vector<Key> all;
+  for (const auto group :
+       {run_keys, model_keys, batch_keys, normalization_keys, data_keys, optimizer_keys, schedule_keys,
+        loss_keys, evaluation_keys, comm_keys, compute_keys, checkpoint_keys, plan_keys, train_keys}) {
+    std::vector<Key> more = group();
+    std::move(more.begin(), more.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,206 @@
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "comm/base/error.h"
+#include "trainer/config/config.h"
+#include "trainer/config/keys.h"
+#include "trainer/config/normalization.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::size_t most_bytes = 1 << 20;
+
+// Reads sources one after the other into one Config; what is wrong with any of them is kept until the end.
+class Reader {
+ public:
+  void read_file(const std::string& yaml, const std::string& name);
+  void read_setting(const std::string& setting);
+  // The configuration, or one UsageError with all mistakes.
+  Config finish();
+
+ private:
+  // The value that a text holds; nothing for an empty document or a mistake.
+  std::optional<YAML::Node> parse(const std::string& yaml, const Place& place);
+  void read_value(const YAML::Node& value, const YAML::Node& key_node, const Place& place);
+  void read_group(const YAML::Node& value, const Place& place);
+  void read_key(const YAML::Node& value, const YAML::Node& key_node, const Key& key, const Place& place);
+  // Whether all these keys could be read, so that a mistake between them would not be a consequence.
+  bool sound(std::initializer_list<const char*> paths) const;
+  void check_together(const std::string& path, const std::string& wrong);
+  void check_input_normalization();
+
+  Config config_;
+  Mistakes mistakes_;
+  std::map<std::string, Origin> given_;
+  std::set<std::string> faulty_;
+};
+
+void Reader::read_file(const std::string& yaml, const std::string& name) {
+  const Place place(mistakes_, mistakes_.open_file(name));
+  if (const auto root = parse(yaml, place)) read_group(*root, place);
+}
+
+void Reader::read_setting(const std::string& setting) {
+  const auto equals = setting.find('=');
+  const std::string path = setting.substr(0, equals);
+  const std::size_t source = mistakes_.open_setting(setting, path);
+  const Place place(mistakes_, source, path);
+  const YAML::Node nowhere;
+  if (equals == std::string::npos || path.empty()) {
+    return place.mistake(nowhere, "expected key=value, as in batch.global=512");
+  }
+  const std::string text = setting.substr(equals + 1);
+  // An empty value is an empty text: --set data.path= takes the path away.
+  const auto value = text.empty() ? YAML::Node(text) : parse(text, place);
+  if (value) read_value(*value, nowhere, place);
+}
+
+std::optional<YAML::Node> Reader::parse(const std::string& yaml, const Place& place) {
+  if (yaml.size() > most_bytes) {
+    place.mistake(YAML::Node(),
+                  fmt::format("larger than {} KiB; is this a configuration?", most_bytes / 1024));
+    return std::nullopt;
+  }
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
+    if (documents.size() > 1) place.mistake(documents[1], "a second document begins here; only one is read");
+    if (documents.empty() || documents[0].IsNull()) return std::nullopt;
+    return documents[0];
+  } catch (const YAML::Exception& error) {
+    place.mistake(place.origin(error.mark), "not valid YAML: " + error.msg);
+    return std::nullopt;
+  }
+}
+
+void Reader::read_value(const YAML::Node& value, const YAML::Node& key_node, const Place& place) {
+  if (const Key* key = find_key(place.path())) return read_key(value, key_node, *key, place);
+  if (is_group(place.path())) return read_group(value, place);
+  place.stray(key_node, fmt::format("unknown key {}; did you mean '{}'?", in_quotes(place.path()),
+                                    nearest_key(place.path())));
+}
+
+void Reader::read_group(const YAML::Node& value, const Place& place) {
+  if (value.IsNull()) return;
+  if (!value.IsMap()) {
+    return place.expected(value,
+                          place.path().empty() ? "keys with values, as in 'seed: 1'" : "a map of its keys");
+  }
+  std::map<std::string, YAML::Node> seen;
+  for (const auto& entry : value) {
+    const YAML::Node key = entry.first;
+    const auto name = as_text(key);
+    if (!name || name->empty()) {
+      place.expected(key, "a word as key");
+      continue;
+    }
+    const Place inside = place.key(*name);
+    const auto [earlier, is_new] = seen.emplace(*name, key);
+    if (is_new) {
+      read_value(entry.second, key, inside);
+    } else {
+      inside.stray(key, fmt::format("duplicate key {}; the first is in line {}", in_quotes(inside.path()),
+                                    place.origin(earlier->second).line));
+    }
+  }
+}
+
+void Reader::read_key(const YAML::Node& value, const YAML::Node& key_node, const Key& key,
+                      const Place& place) {
+  const std::size_t before = mistakes_.size();
+  key.read(value, place, config_);
+  if (mistakes_.size() > before) {
+    faulty_.insert(key.path);
+  } else {
+    faulty_.erase(key.path);
+  }
+  const Origin origin = place.origin(key_node);
+  given_[key.path] = origin;
+  if (key.excludes.empty()) return;
+  const auto other = given_.find(key.excludes);
+  if (other != given_.end() && other->second.source == origin.source) {
+    place.mistake(key_node, fmt::format("excludes '{}', which is given in line {}; keep one of the two",
+                                        key.excludes, other->second.line));
+  }
+  find_key(key.excludes)->clear(config_);
+}
+
+bool Reader::sound(std::initializer_list<const char*> paths) const {
+  return std::none_of(paths.begin(), paths.end(), [&](const char* path) { return faulty_.contains(path); });
+}
+
+void Reader::check_together(const std::string& path, const std::string& wrong) {
+  if (!wrong.empty()) mistakes_.add(given_[path], path, wrong);
+}
+
+void Reader::check_input_normalization() {
+  const std::size_t means = config_.data.mean.size();
+  const std::size_t deviations = config_.data.deviation.size();
+  if (means == deviations) return;
+  check_together(
+      given_.contains("data.std") ? "data.std" : "data.mean",
+      fmt::format("data.mean has {} values and data.std has {}; both need one a channel", means, deviations));
+}
+
+Config Reader::finish() {
+  if (sound({"normalization.sync", "batch.shards"})) {
+    const char* later = given_.contains("normalization.sync") ? "normalization.sync" : "batch.shards";
+    check_together(later, check_sync(config_));
+  }
+  const std::string same = settle_running_stats(config_);
+  if (sound({"normalization.running_stats", "normalization.momentum"})) {
+    check_together("normalization.running_stats", same);
+  }
+  if (sound({"data.mean", "data.std"})) check_input_normalization();
+  mistakes_.raise();
+  return config_;
+}
+
+std::string read_text(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string text(most_bytes + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!stream.is_open() || stream.bad()) {
+    throw UsageError(fmt::format("{}: cannot be read: {}", file.string(), std::strerror(errno)));
+  }
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  return text;
+}
+
+}  // namespace
+
+Config parse_config(std::string_view yaml, const std::string& name, std::span<const std::string> settings) {
+  Reader reader;
+  reader.read_file(std::string(yaml), name);
+  for (const std::string& setting : settings) reader.read_setting(setting);
+  return reader.finish();
+}
+
+Config load_config(const std::filesystem::path& file, std::span<const std::string> settings) {
+  return parse_config(read_text(file), file.string(), settings);
+}
+
+Config with_settings(const Config& config, std::span<const std::string> settings) {
+  return parse_config(to_yaml(config), "configuration", settings);
+}
+
+Config from_result_json(std::string_view json) {
+  try {
+    return parse_config(json, "configuration", {});
+  } catch (const UsageError& error) {
+    throw DataError(
+        fmt::format("the configuration that was saved with the model cannot be used:\n{}", error.what()));
+  }
+}
+
+}  // namespace lockstep

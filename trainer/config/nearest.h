@@ -1,0 +1,23 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+// Words that a person typed, compared with words that would have been right.
+namespace lockstep {
+
+// Edits (insert, delete, replace, swap of neighbours) that turn one word into the other. Of each, the first
+// 64 characters are compared.
+std::size_t edit_distance(std::string_view one, std::string_view other);
+
+// The candidate with the fewest edits; of equals the first. `candidates` is not empty.
+std::string nearest(std::string_view word, std::span<const std::string> candidates);
+
+// 'word' in quotes as a message shows it: long words are cut, control characters become '?'.
+std::string in_quotes(std::string_view word);
+
+// "a, b, c".
+std::string listed(std::span<const std::string> words);
+
+}  // namespace lockstep
