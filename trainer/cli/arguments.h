@@ -45,6 +45,7 @@ class Arguments {
   std::int64_t integer(const std::string& option, std::int64_t otherwise, std::int64_t least,
                        std::int64_t most) const;
   const std::vector<std::string>& operands() const { return operands_; }
+  std::size_t given() const { return values_.size() + operands_.size(); }  // different options, and operands
 
  private:
   friend std::optional<Arguments> parse_arguments(const Usage&, const std::vector<std::string>&);
@@ -61,6 +62,9 @@ std::optional<Arguments> parse_arguments(const Usage& usage, const std::vector<s
 // Throws UsageError where both options are given: {"resume", "overwrite"}.
 void require_exclusive(const Usage& usage, const Arguments& arguments, const std::string& one,
                        const std::string& other);
+
+// Throws UsageError where the option, which was given, has anything beside it.
+void require_alone(const Usage& usage, const Arguments& arguments, const std::string& option);
 
 // Throws UsageError under a launcher of more than one worker: only train and bench run on several.
 void require_one_worker(std::string_view command);

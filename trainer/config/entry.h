@@ -151,9 +151,9 @@ Entry<Target> word(std::string path, Field field, Words<Value> words, std::strin
 template <class Target, class Number, class Field, class ReadItem>
 Entry<Target> list(std::string path, Field field, Interval<Number> interval, std::string type,
                    ReadItem read_item, std::string meaning) {
-  const std::string expected = with_range(type, interval.text());
+  const std::string expected = with_range("a " + type, interval.text());
   const auto read = [=](const YAML::Node& value, const Place& place, Target& target) {
-    if (!value.IsSequence()) return place.expected(value, "a list, each item " + expected);
+    if (!value.IsSequence()) return place.expected(value, "a list, each " + expected);
     std::vector<Number> items;
     for (std::size_t i = 0; i < value.size(); ++i) {
       const auto item = read_item(value[i]);

@@ -19,10 +19,11 @@ std::string group_of(const std::string& path) {
 // How far a person's unknown path is from a key: in all, or by its last name in another group.
 std::size_t distance(const std::string& path, const std::string& key_path,
                      const std::vector<std::string>& known_as) {
-  std::size_t by_name = edit_distance(last_name(path), last_name(key_path));
-  for (const std::string& name : known_as) by_name = std::min(by_name, edit_distance(last_name(path), name));
+  std::size_t by_name = typing_distance(last_name(path), last_name(key_path));
+  for (const std::string& name : known_as)
+    by_name = std::min(by_name, typing_distance(last_name(path), name));
   const std::size_t other_group = group_of(path) == group_of(key_path) ? 0 : 1;
-  return std::min(edit_distance(path, key_path), by_name + other_group);
+  return std::min(typing_distance(path, key_path), by_name + other_group);
 }
 
 }  // namespace

@@ -260,7 +260,7 @@ std::optional<LayerSpec> LayerReader::read_map(const YAML::Node& map, const Plac
       auto words = type_words();
       words.emplace_back("name");
       place.mistake(
-          key, fmt::format("unknown layer {}; did you mean '{}'?", in_quotes(*word), nearest(*word, words)));
+          key, fmt::format("unknown key {}; did you mean '{}'?", in_quotes(*word), nearest(*word, words)));
     }
   }
   if (layer) layer->name = name;

@@ -33,10 +33,14 @@ std::size_t edit_distance(std::string_view one, std::string_view other) {
   return rows[one.size() % 3][other.size()];
 }
 
-std::string nearest(std::string_view word, std::span<const std::string> candidates) {
+std::size_t typing_distance(std::string_view typed, std::string_view word) {
+  return std::min(edit_distance(typed, word), edit_distance(typed, word.substr(0, typed.size())) + 1);
+}
+
+std::string nearest(std::string_view typed, std::span<const std::string> candidates) {
   return *std::min_element(candidates.begin(), candidates.end(),
                            [&](const std::string& left, const std::string& right) {
-                             return edit_distance(word, left) < edit_distance(word, right);
+                             return typing_distance(typed, left) < typing_distance(typed, right);
                            });
 }
 

@@ -11,8 +11,11 @@ namespace lockstep {
 // 64 characters are compared.
 std::size_t edit_distance(std::string_view one, std::string_view other);
 
-// The candidate with the fewest edits; of equals the first. `candidates` is not empty.
-std::string nearest(std::string_view word, std::span<const std::string> candidates);
+// The same, but the begin of a word counts as near to it: "synth" is one edit from "synthetic".
+std::size_t typing_distance(std::string_view typed, std::string_view word);
+
+// The candidate that is nearest to what was typed; of equals the first. `candidates` is not empty.
+std::string nearest(std::string_view typed, std::span<const std::string> candidates);
 
 // 'word' in quotes as a message shows it: long words are cut, control characters become '?'.
 std::string in_quotes(std::string_view word);

@@ -1,0 +1,95 @@
+#include "trainer/cli/dispatch.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <typeinfo>
+
+#include "comm/base/error.h"
+#include "comm/mpi/mpi.h"
+#include "trainer/cli/arguments.h"
+#include "trainer/config/nearest.h"
+
+namespace lockstep {
+
+namespace {
+
+std::string help_text(const Program& program) {
+  std::string text =
+      "usage: lockstep COMMAND [OPTIONS]\n\n"
+      "Trains neural networks on many workers. Their number does not change one bit of the result.\n\n";
+  for (const Command& command : program.commands) {
+    text += fmt::format("  {:<10}{}\n", command.name, command.purpose);
+  }
+  return text +
+         "\n  --help     show this text; behind a command, that command's\n"
+         "  --version  show the version\n\n"
+         "example:\n"
+         "  mpirun -n 2 lockstep train configs/fashion_mnist.yaml\n"
+         "  lockstep evaluate runs/fashion_mnist/final.safetensors\n";
+}
+
+// A rank of a launcher that is not rank 0, or nothing.
+std::string rank_in_front() {
+  try {
+    const auto launch = launched();
+    return launch && launch->rank > 0 ? fmt::format("rank {}: ", launch->rank) : "";
+  } catch (const Error&) {
+    return "";  // the environment is at fault: every process says so
+  }
+}
+
+int tell(ExitCode code, bool all_alike, const std::string& message) {
+  const std::string rank = rank_in_front();
+  if (rank.empty() || !all_alike) fmt::print(stderr, "{}{}\n", rank, message);
+  std::fflush(nullptr);
+  return static_cast<int>(code);
+}
+
+int tell(const Error& error) {
+  const int code = tell(error.code(), error.code() != ExitCode::peer, error.what());
+  if (error.code() == ExitCode::peer) _exit(code);
+  return code;
+}
+
+int run(const Program& program, const std::vector<std::string>& arguments) {
+  if (arguments.empty()) throw UsageError(help_text(program));
+  const std::string& first = arguments.front();
+  if (first == "--help" || first == "-h" || first == "--version") {
+    const bool version = first == "--version";
+    if (speaks())
+      fmt::print("{}", version ? fmt::format("lockstep {}\n", program.version) : help_text(program));
+    return static_cast<int>(ExitCode::done);
+  }
+  const auto command = std::find_if(program.commands.begin(), program.commands.end(),
+                                    [&](const Command& it) { return it.name == first; });
+  if (command != program.commands.end()) return command->run({arguments.begin() + 1, arguments.end()});
+  std::vector<std::string> names{"--help", "--version"};
+  for (const Command& known : program.commands) names.emplace_back(known.name);
+  throw UsageError(fmt::format("unknown command {}; did you mean '{}'?\nlockstep --help lists all commands",
+                               in_quotes(first), nearest(first, names)));
+}
+
+}  // namespace
+
+int dispatch(const Program& program, const std::vector<std::string>& arguments) {
+  try {
+    return run(program, arguments);
+  } catch (const Error& error) {
+    return tell(error);
+  } catch (const std::bad_alloc&) {
+    return tell(ExitCode::usage, false, "out of memory; a smaller batch.global or model needs less");
+  } catch (const std::exception& error) {
+    return tell(
+        ExitCode::bug, false,
+        fmt::format("this is a bug of ours, please report it with the command line and the configuration\n"
+                    "  {}: {}",
+                    typeid(error).name(), error.what()));
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,16 @@
+#include "trainer/cli/commands.h"
+#include "trainer/cli/dispatch.h"
+
+int main(int argc, char** argv) {
+  using namespace lockstep;
+  const Program program{
+      .version = LOCKSTEP_VERSION,
+      .commands = {{"train", "train a network as a configuration says", run_train},
+                   {"evaluate", "accuracy and loss of a trained network", run_evaluate},
+                   {"predict", "what a trained network sees in images", run_predict},
+                   {"inspect", "what is in a checkpoint, or behind a configuration", run_inspect},
+                   {"compare", "where two runs begin to differ", run_compare},
+                   {"config", "every key, or the effective configuration", run_config},
+                   {"bench", "measure the speed of training", run_bench}}};
+  return dispatch(program, {argv + 1, argv + argc});
+}
