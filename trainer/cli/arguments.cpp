@@ -58,7 +58,7 @@ std::vector<po::option> split(const Usage& usage, const std::vector<std::string>
 
 std::string unknown_option(const Usage& usage, const std::string& typed) {
   std::vector<std::string> known{"--help"};
-  for (const Option& option : usage.options) known.push_back("--" + option.name);
+  for (const Option& option : usage.options) known.push_back(fmt::format("--{}", option.name));
   return fmt::format("unknown option {}; did you mean '{}'?", in_quotes(typed), nearest(typed, known));
 }
 
@@ -122,12 +122,12 @@ std::int64_t Arguments::integer(const std::string& option, std::int64_t otherwis
 std::optional<Arguments> parse_arguments(const Usage& usage, const std::vector<std::string>& arguments) {
   Arguments parsed;
   parsed.command_ = usage.command;
-  std::string wrong;
+  std::vector<std::string> wrong;
   for (const po::option& option : split(usage, arguments)) {
     if (option.string_key.empty()) {
       parsed.operands_.insert(parsed.operands_.end(), option.value.begin(), option.value.end());
     } else if (option.unregistered) {
-      wrong += (wrong.empty() ? "" : "\n") + unknown_option(usage, option.original_tokens.front());
+      wrong.push_back(unknown_option(usage, option.original_tokens.front()));
     } else if (option.string_key == "help") {
       if (speaks()) fmt::print("{}", help_text(usage));
       return std::nullopt;
@@ -135,11 +135,11 @@ std::optional<Arguments> parse_arguments(const Usage& usage, const std::vector<s
       auto& values = parsed.values_[option.string_key];
       values.push_back(option.value.empty() ? "" : option.value.front());
       if (values.size() == 2 && !find_option(usage, option.string_key)->repeats) {
-        wrong += fmt::format("{}--{} is given twice", wrong.empty() ? "" : "\n", option.string_key);
+        wrong.push_back(fmt::format("--{} is given twice", option.string_key));
       }
     }
   }
-  if (!wrong.empty()) refuse(usage.command, wrong);
+  if (!wrong.empty()) refuse(usage.command, fmt::format("{}", fmt::join(wrong, "\n")));
   check_operands(usage, parsed.operands_);
   return parsed;
 }

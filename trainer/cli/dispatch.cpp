@@ -1,7 +1,6 @@
 #include "trainer/cli/dispatch.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -10,6 +9,7 @@
 #include <typeinfo>
 
 #include "comm/base/error.h"
+#include "comm/base/leave.h"
 #include "comm/mpi/mpi.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/config/nearest.h"
@@ -46,13 +46,14 @@ std::string rank_in_front() {
 int tell(ExitCode code, bool all_alike, const std::string& message) {
   const std::string rank = rank_in_front();
   if (rank.empty() || !all_alike) fmt::print(stderr, "{}{}\n", rank, message);
-  std::fflush(nullptr);
+  flush_output();
   return static_cast<int>(code);
 }
 
 int tell(const Error& error) {
-  const int code = tell(error.code(), error.code() != ExitCode::peer, error.what());
-  if (error.code() == ExitCode::peer) _exit(code);
+  const bool lost_peer = error.code() == ExitCode::peer;
+  const int code = tell(error.code(), !lost_peer, error.what());
+  if (lost_peer) leave_process(error.code());
   return code;
 }
 

@@ -316,7 +316,7 @@ Json write_layers(const std::vector<LayerSpec>& layers) {
     const Type& type = type_of(layer);
     Json attributes = Json::object();
     for (const auto& attribute : type.attributes) attributes[attribute.path] = attribute.write(layer);
-    list.push_back({{type.word, attributes}, {"name", layer.name}});
+    list.push_back({{"name", layer.name}, {type.word, attributes}});
   }
   return list;
 }
