@@ -132,6 +132,9 @@ std::optional<Arguments> parse_arguments(const Usage& usage, const std::vector<s
       if (speaks()) fmt::print("{}", help_text(usage));
       return std::nullopt;
     } else {
+      if (option.original_tokens.size() > 1 && option.original_tokens.back().starts_with("--")) {
+        wrong.push_back(fmt::format("--{} needs a value", option.string_key));
+      }
       auto& values = parsed.values_[option.string_key];
       values.push_back(option.value.empty() ? "" : option.value.front());
       if (values.size() == 2 && !find_option(usage, option.string_key)->repeats) {

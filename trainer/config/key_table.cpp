@@ -5,6 +5,7 @@
 
 #include "trainer/config/keys.h"
 #include "trainer/config/layer_list.h"
+#include "trainer/config/layer_types.h"
 #include "trainer/config/normalization.h"
 
 // The table of all keys. A new key is added here, and nowhere else: parsing, checks, printing and

@@ -7,131 +7,25 @@
 #include <optional>
 #include <set>
 
+#include "trainer/config/layer_types.h"
+
 namespace lockstep {
 
 namespace {
-
-using Whole = Interval<std::int64_t>;
 
 // Aliases of YAML may make a short file into an endless network.
 constexpr std::size_t deepest = 16;
 constexpr std::size_t most_layers = 10'000;
 
-constexpr Whole one_or_more{1, 1'000'000};
-constexpr Whole zero_or_more{0, 1'000'000};
-
-// A kind of layer: its word, what its unnamed ones are called (conv1, conv2, ...), and its attributes.
-struct Type {
-  std::string word;
-  std::string default_name;
-  std::string meaning;
-  LayerSpec fresh;
-  std::vector<Entry<LayerSpec>> attributes;
-  std::vector<std::string> required;
-};
-
-// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): a member by name, of a const or mutable LayerSpec.
-#define FIELD(Spec, member)                    \
-  [](auto& layer) -> auto& {                   \
-    return std::get<Spec>(layer.layer).member; \
-  }
-
-template <class Spec>
-std::vector<Entry<LayerSpec>> pooling() {
-  return {whole<LayerSpec>("window", FIELD(Spec, window), one_or_more, "rows and columns that become one"),
-          whole<LayerSpec>("stride", FIELD(Spec, stride), zero_or_more,
-                           "step between two windows; 0: the window"),
-          whole<LayerSpec>("padding", FIELD(Spec, padding), zero_or_more, "empty rows and columns a side")};
-}
-
-std::vector<Type> make_types() {
-  return {
-      {"conv2d",
-       "conv",
-       "convolution over the image",
-       {{}, Conv2dSpec{}},
-       {whole<LayerSpec>("out", FIELD(Conv2dSpec, out), one_or_more, "channels it makes"),
-        whole<LayerSpec>("kernel", FIELD(Conv2dSpec, kernel), one_or_more, "rows and columns it sees"),
-        whole<LayerSpec>("stride", FIELD(Conv2dSpec, stride), one_or_more, "step between two outputs"),
-        whole<LayerSpec>("padding", FIELD(Conv2dSpec, padding), zero_or_more, "zeros a side"),
-        whole<LayerSpec>("groups", FIELD(Conv2dSpec, groups), one_or_more,
-                         "channels are split into so many, apart from each other"),
-        boolean<LayerSpec>("bias", FIELD(Conv2dSpec, bias), "add a learned value a channel")},
-       {"out"}},
-      {"linear",
-       "fc",
-       "matrix product; flatten comes first where there is an image",
-       {{}, LinearSpec{}},
-       {whole<LayerSpec>("out", FIELD(LinearSpec, out), one_or_more, "values it makes"),
-        boolean<LayerSpec>("bias", FIELD(LinearSpec, bias), "add a learned value each")},
-       {"out"}},
-      {"batch_norm",
-       "bn",
-       "normalization over the batch, see `normalization`",
-       {{}, BatchNormSpec{}},
-       {boolean<LayerSpec>("affine", FIELD(BatchNormSpec, affine), "followed by a learned scale and shift")},
-       {}},
-      {"relu", "relu", "negative values become 0", {{}, ReluSpec{}}, {}, {}},
-      {"max_pool", "pool", "largest value of each window", {{}, MaxPoolSpec{}}, pooling<MaxPoolSpec>(), {}},
-      {"avg_pool", "pool", "mean of each window", {{}, AvgPoolSpec{}}, pooling<AvgPoolSpec>(), {}},
-      {"global_avg_pool", "pool", "mean of each channel", {{}, GlobalAvgPoolSpec{}}, {}, {}},
-      {"flatten", "flatten", "an image becomes one row of values", {{}, FlattenSpec{}}, {}, {}},
-      {"dropout",
-       "dropout",
-       "training sets values to 0 at random",
-       {{}, DropoutSpec{}},
-       {number<LayerSpec>("probability", FIELD(DropoutSpec, probability),
-                          {.least = 0, .most = 1, .below = true}, "share of values dropped")},
-       {}},
-      {"residual",
-       "layer",
-       "the sum of two branches",
-       {{}, ResidualSpec{}},
-       {{.path = "body",
-         .type = "list of layers",
-         .range = "at least one",
-         .meaning = "the first branch",
-         .read = {},
-         .write =
-             [](const LayerSpec& layer) { return write_layers(std::get<ResidualSpec>(layer.layer).body); }},
-        {.path = "shortcut",
-         .type = "list of layers",
-         .range = "",
-         .meaning = "the second branch; empty: what went in",
-         .read = {},
-         .write =
-             [](const LayerSpec& layer) {
-               return write_layers(std::get<ResidualSpec>(layer.layer).shortcut);
-             }}},
-       {"body"}},
-  };
-}
-#undef FIELD
-
-const std::vector<Type>& types() {
-  static const std::vector<Type> all = make_types();
-  return all;
-}
-
-template <class Named, class Name>
-const Named* find_named(const std::vector<Named>& all, const std::string& word, Name name) {
-  const auto found =
-      std::find_if(all.begin(), all.end(), [&](const Named& one) { return one.*name == word; });
+const Entry<LayerSpec>* find_attribute(const LayerType& type, const std::string& word) {
+  const auto& all = type.attributes;
+  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& it) { return it.path == word; });
   return found == all.end() ? nullptr : &*found;
-}
-
-const Type* find_type(const std::string& word) {
-  return find_named(types(), word, &Type::word);
-}
-
-const Type& type_of(const LayerSpec& layer) {
-  return *std::find_if(types().begin(), types().end(),
-                       [&](const Type& type) { return type.fresh.layer.index() == layer.layer.index(); });
 }
 
 std::vector<std::string> type_words() {
   std::vector<std::string> words;
-  for (const Type& type : types()) words.push_back(type.word);
+  for (const LayerType& type : layer_types()) words.push_back(type.word);
   return words;
 }
 
@@ -165,8 +59,8 @@ class LayerReader {
  private:
   std::optional<LayerSpec> read_layer(const YAML::Node& item, const Place& place);
   std::optional<LayerSpec> read_map(const YAML::Node& map, const Place& place);
-  void read_attributes(const YAML::Node& value, const YAML::Node& item, const Place& place, const Type& type,
-                       LayerSpec& layer);
+  void read_attributes(const YAML::Node& value, const YAML::Node& item, const Place& place,
+                       const LayerType& type, LayerSpec& layer);
   void read_branch(const std::string& name, const YAML::Node& value, const Place& place,
                    ResidualSpec& residual);
 
@@ -179,7 +73,7 @@ void settle_names(std::vector<LayerSpec>& layers, const std::vector<std::pair<YA
   std::map<std::string, int> counts;
   std::set<std::string> names;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    const std::string& word = type_of(layers[i]).default_name;
+    const std::string& word = layer_type_of(layers[i]).default_name;
     const int number = ++counts[word];
     if (layers[i].name.empty()) layers[i].name = fmt::format("{}{}", word, number);
     if (!names.insert(layers[i].name).second) {
@@ -225,7 +119,7 @@ std::optional<LayerSpec> LayerReader::read_layer(const YAML::Node& item, const P
     place.expected(item, "a layer, as in {conv2d: {out: 16}} or relu");
     return std::nullopt;
   }
-  const Type* type = find_type(*word);
+  const LayerType* type = find_layer_type(*word);
   if (type == nullptr) {
     place.mistake(item, fmt::format("unknown layer {}; did you mean '{}'?", in_quotes(*word),
                                     nearest(*word, type_words())));
@@ -246,7 +140,7 @@ std::optional<LayerSpec> LayerReader::read_map(const YAML::Node& map, const Plac
     const YAML::Node value = entry.second;
     const auto word = key_text(key, place, seen);
     if (!word) continue;
-    const Type* type = find_type(*word);
+    const LayerType* type = find_layer_type(*word);
     if (type != nullptr && layer) {
       place.mistake(key, fmt::format("one item of the list is one layer; '{}' begins a second one", *word));
     } else if (type != nullptr) {
@@ -269,14 +163,14 @@ std::optional<LayerSpec> LayerReader::read_map(const YAML::Node& map, const Plac
 }
 
 void LayerReader::read_attributes(const YAML::Node& value, const YAML::Node& item, const Place& place,
-                                  const Type& type, LayerSpec& layer) {
+                                  const LayerType& type, LayerSpec& layer) {
   std::set<std::string> seen;
   if (value.IsMap()) {
     for (const auto& entry : value) {
       const YAML::Node key = entry.first;
       const auto word = key_text(key, place, seen);
       if (!word) continue;
-      const auto* attribute = find_named(type.attributes, *word, &Entry<LayerSpec>::path);
+      const auto* attribute = find_attribute(type, *word);
       if (attribute != nullptr && attribute->read) {
         attribute->read(entry.second, place.key(*word), layer);
       } else if (attribute != nullptr) {
@@ -308,32 +202,6 @@ void LayerReader::read_branch(const std::string& name, const YAML::Node& value, 
 
 void read_layers(const YAML::Node& value, const Place& place, std::vector<LayerSpec>& layers) {
   LayerReader().read_list(value, place, false, layers);
-}
-
-Json write_layers(const std::vector<LayerSpec>& layers) {
-  Json list = Json::array();
-  for (const LayerSpec& layer : layers) {
-    const Type& type = type_of(layer);
-    Json attributes = Json::object();
-    for (const auto& attribute : type.attributes) attributes[attribute.path] = attribute.write(layer);
-    list.push_back({{"name", layer.name}, {type.word, attributes}});
-  }
-  return list;
-}
-
-std::string layers_markdown() {
-  std::string text = "| layer | attribute | type | range | default | meaning |\n|---|---|---|---|---|---|\n";
-  for (const Type& type : types()) {
-    text += fmt::format("| `{}` | | | | | {} |\n", type.word, type.meaning);
-    for (const auto& attribute : type.attributes) {
-      const auto& required = type.required;
-      const bool needed = std::find(required.begin(), required.end(), attribute.path) != required.end();
-      text += fmt::format("| | `{}` | {} | {} | {} | {} |\n", attribute.path, attribute.type, attribute.range,
-                          needed ? "needed" : fmt::format("`{}`", attribute.write(type.fresh).dump()),
-                          attribute.meaning);
-    }
-  }
-  return text;
 }
 
 }  // namespace lockstep

@@ -14,10 +14,4 @@ namespace lockstep {
 
 void read_layers(const YAML::Node& value, const Place& place, std::vector<LayerSpec>& layers);
 
-// All attributes and names spelled out.
-Json write_layers(const std::vector<LayerSpec>& layers);
-
-// The table of all layers in Markdown.
-std::string layers_markdown();
-
 }  // namespace lockstep

@@ -75,7 +75,7 @@ std::optional<YAML::Node> Reader::parse(const std::string& yaml, const Place& pl
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
     if (documents.size() > 1) place.mistake(documents[1], "a second document begins here; only one is read");
-    if (documents.empty() || documents[0].IsNull()) return std::nullopt;
+    if (documents.empty()) return std::nullopt;
     return documents[0];
   } catch (const YAML::Exception& error) {
     place.mistake(place.origin(error.mark), "not valid YAML: " + error.msg);
@@ -118,7 +118,11 @@ void Reader::read_group(const YAML::Node& value, const Place& place) {
 void Reader::read_key(const YAML::Node& value, const YAML::Node& key_node, const Key& key,
                       const Place& place) {
   const std::size_t before = mistakes_.size();
-  key.read(value, place, config_);
+  if (value.IsNull()) {
+    place.mistake(key_node, "has no value; leave the key out for its default");
+  } else {
+    key.read(value, place, config_);
+  }
   if (mistakes_.size() > before) {
     faulty_.insert(key.path);
   } else {

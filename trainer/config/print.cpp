@@ -3,7 +3,7 @@
 #include "comm/base/error.h"
 #include "trainer/config/config.h"
 #include "trainer/config/keys.h"
-#include "trainer/config/layer_list.h"
+#include "trainer/config/layer_types.h"
 #include "trainer/config/text.h"
 
 namespace lockstep {
