@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# What the scripts share. To be sourced; leaves the caller in the root of the repository.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+say() { printf '%s\n' "$@" >&2; }
+
+die() {
+  say "$(basename "$0"): $*"
+  exit 1
+}
+
+as_root() {
+  if ((EUID == 0)); then
+    "$@"
+  else
+    command -v sudo >/dev/null || die "needs root for: $* (neither root nor sudo here)"
+    sudo "$@"
+  fi
+}
+
+# The names in scripts/packages/<list>.txt, for each list.
+packages() {
+  local list
+  for list; do
+    grep -v '^#' "scripts/packages/$list.txt"
+  done
+}
+
+installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+
+# Installs what is missing of the named lists, and says what. Touches nothing when all of it is there.
+install_packages() {
+  command -v dpkg-query >/dev/null || die "this script installs Debian packages; elsewhere install these: $(packages "$@" | xargs)"
+  local package missing=()
+  for package in $(packages "$@"); do
+    installed "$package" || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  say "Installing with apt: ${missing[*]}"
+  as_root apt-get -q update
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}"
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# mpirun with what this machine needs: scripts/mpirun.sh -n WORKERS [MPIRUN OPTION]... COMMAND...
+set -euo pipefail
+
+[[ ${1-} == -n && ${2-} =~ ^[1-9][0-9]*$ && $# -ge 3 ]] || {
+  echo "usage: scripts/mpirun.sh -n WORKERS [MPIRUN OPTION]... COMMAND..." >&2
+  exit 2
+}
+workers=$2
+
+# Open MPI counts a core once, however many hardware threads it has; nproc knows what we may use of them.
+cores=$(lscpu -p=SOCKET,CORE | grep -v '^#' | sort -u | wc -l)
+((cores <= $(nproc))) || cores=$(nproc)
+
+# Unasked, Open MPI binds one and two ranks to a core each, so that two jobs, or two threads of a rank, share one.
+options=(--bind-to none)
+((workers <= cores)) || options+=(--oversubscribe)
+if ((EUID == 0)); then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+exec mpirun "${options[@]}" "$@"

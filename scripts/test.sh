@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds, and runs them; the last lines are ctest's own summary.
+# --all goes on with what takes longer: sanitizers, mutations, every number of workers.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+all=false
+case ${1-} in
+  '') ;;
+  --all) all=true ;;
+  *) die "usage: scripts/test.sh [--all]" ;;
+esac
+
+install_packages build test
+cmake --preset release -DLOCKSTEP_TESTS=ON
+cmake --build --preset release
+ctest --preset release -j "$(nproc)"
+if $all; then
+  # A configuration of its own keeps these out of a plain ctest.
+  ctest --preset release -C all -L all --verbose
+fi
