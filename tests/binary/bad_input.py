@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+"""Bad input: the design's exit code, one clear message, nothing overwritten, and an end within 10 s.
+
+Each case spoils something in its room and answers what lockstep has to say about it. It is run without a
+launcher and under mpirun with two workers, which together have one message too.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import struct
+
+from binary import Cases, Room, expect, run, write_idx
+
+PATIENCE = 10  # seconds until a job must have ended by itself
+USAGE, DATA = 2, 3
+
+cases = Cases()
+
+
+@dataclasses.dataclass
+class Bad:
+    arguments: list
+    code: int
+    says: list  # words of the message; the first of them stand in no other line
+    after: float = 0  # seconds, at least
+    launches: tuple = (None, 2)  # workers under mpirun; None: no launcher
+    during: object = contextlib.nullcontext  # what holds while it runs
+
+
+def judge(case, room):
+    bad = case(room)
+    before = room.snapshot()
+    for workers in bad.launches:
+        with bad.during():
+            result = run(*bad.arguments, workers=workers, timeout=PATIENCE)
+        told = f"{result.command}\n{result.out}{result.err}"
+        expect(result.code is not None, f"did not end within {PATIENCE} s: {told}")
+        expect(result.code == bad.code, f"code {result.code} instead of {bad.code}: {told}")
+        for words in bad.says:
+            expect(words in result.err, f"does not say '{words}': {told}")
+        lines = len(result.lines_with(bad.says[0]))
+        expect(lines == 1, f"says '{bad.says[0]}' in {lines} lines: {told}")
+        expect(result.seconds >= bad.after, f"gave up after {result.seconds:.1f} s: {told}")
+        expect(room.snapshot() == before, f"changed files: {told}")
+
+
+def train(room, *arguments):
+    return ["train", room.config, *arguments]
+
+
+# Data
+
+
+@cases
+def missing_data_folder(room):
+    return Bad(train(room, "--set", f"data.path={room.folder}/nowhere"), DATA, [f"{room.folder}/nowhere"])
+
+
+@cases
+def missing_labels(room):
+    (room.data / Room.TRAIN_LABELS).unlink()
+    return Bad(train(room), DATA, [Room.TRAIN_LABELS])
+
+
+@cases
+def truncated_images(room):
+    file = room.data / Room.TRAIN_IMAGES
+    file.write_bytes(file.read_bytes()[:-1])
+    return Bad(train(room), DATA, [str(file)])
+
+
+@cases
+def truncated_gzip(room):
+    (room.data / Room.TRAIN_LABELS).unlink()
+    file = room.data / (Room.TRAIN_LABELS + ".gz")
+    room.labels(file.name, 100)
+    file.write_bytes(file.read_bytes()[:-12])
+    return Bad(train(room), DATA, [str(file)])
+
+
+@cases
+def truncated_header(room):
+    file = room.data / Room.TEST_IMAGES
+    file.write_bytes(file.read_bytes()[:7])
+    return Bad(train(room), DATA, [str(file)])
+
+
+@cases
+def wrong_magic(room):
+    room.labels(Room.TRAIN_LABELS, 100, magic=0x0D01)
+    return Bad(train(room), DATA, [str(room.data / Room.TRAIN_LABELS)])
+
+
+@cases
+def more_images_than_labels(room):
+    room.labels(Room.TRAIN_LABELS, 99)
+    return Bad(train(room), DATA, [Room.TRAIN_LABELS, "99", "100"])
+
+
+@cases
+def absurd_image_size(room):
+    file = room.data / Room.TRAIN_IMAGES
+    write_idx(file, [100, 2**31, 2**31], [])
+    return Bad(train(room), DATA, [str(file)])
+
+
+@cases
+def label_out_of_range(room):
+    file = room.data / Room.TRAIN_LABELS
+    write_idx(file, [100], [10] * 100)
+    return Bad(train(room), DATA, [str(file), "10"])
+
+
+# Configuration and command line
+
+
+@cases
+def missing_config(room):
+    return Bad(["train", room.folder / "nowhere.yaml"], USAGE, ["nowhere.yaml"])
+
+
+@cases
+def broken_yaml(room):
+    room.config.write_text("model: {name: cnn\nbatch: 3")
+    return Bad(train(room), USAGE, [f"{room.config}:"])
+
+
+@cases
+def unknown_key(room):
+    room.write_config("optimizer: {lr:", "optimizer: {learning_rate:")
+    return Bad(train(room), USAGE, [f"{room.config}:5:", "optimizer.learning_rate", "optimizer.lr"])
+
+
+@cases
+def unknown_key_on_command_line(room):
+    return Bad(train(room, "--set", "batch.globl=32"), USAGE, ["batch.globl", "batch.global"])
+
+
+@cases
+def wrong_type(room):
+    room.write_config("global: 32", "global: many")
+    return Bad(train(room), USAGE, [f"{room.config}:3:", "batch.global", "many"])
+
+
+@cases
+def value_out_of_range(room):
+    room.write_config("{lr: 0.05}", "{lr: -1}")
+    return Bad(train(room), USAGE, [f"{room.config}:5:", "optimizer.lr", "-1"])
+
+
+@cases
+def several_mistakes_at_once(room):
+    room.write_config("{lr: 0.05}", "{lr: -1, momentum: x}")
+    return Bad(train(room, "--set", "seeed=1"), USAGE, ["optimizer.lr", "optimizer.momentum", "seeed"])
+
+
+@cases
+def epochs_and_steps(room):
+    room.write_config("{steps: 4,", "{steps: 4, epochs: 2,")
+    return Bad(train(room), USAGE, ["schedule.epochs", "schedule.steps"])
+
+
+@cases
+def unknown_model(room):
+    return Bad(train(room, "--set", "model.name=resnet21"), USAGE, ["resnet21", "resnet20"])
+
+
+@cases
+def more_workers_than_shards(room):
+    options = ["--set", "batch.shards=1"]
+    return Bad(train(room, *options), USAGE, ["batch.shards", "result"], launches=(2,))
+
+
+@cases
+def more_threads_than_shards(room):
+    options = ["--set", "batch.shards=2", "--workers", "3"]
+    return Bad(train(room, *options), USAGE, ["batch.shards", "result"], launches=(None,))
+
+
+@cases
+def workers_under_a_launcher(room):
+    return Bad(train(room, "--workers", "2"), USAGE, ["--workers"], launches=(2,))
+
+
+@cases
+def evaluate_under_a_launcher(room):
+    room.train()
+    return Bad(["evaluate", room.final()], USAGE, ["evaluate"], launches=(2,))
+
+
+@cases
+def unknown_command(room):
+    return Bad(["trian"], USAGE, ["trian", "train"])
+
+
+@cases
+def unknown_option(room):
+    return Bad(train(room, "--worker-count", "2"), USAGE, ["--worker-count"])
+
+
+@cases
+def resume_and_overwrite(room):
+    return Bad(train(room, "--resume", "--overwrite"), USAGE, ["--overwrite"])
+
+
+# Plan
+
+
+@cases
+def channel_with_one_value(room):
+    # 100 = 3 · 32 + 4, so step 4 has one sample a shard, and cnn's last batch_norm one value a channel.
+    options = ["--set", "normalization.sync=local"]
+    return Bad(train(room, *options), USAGE, ["bn3", "step", "data.drop_last"])
+
+
+@cases
+def plan_too_large(room):
+    return Bad(train(room, "--set", "plan.memory_mib=1"), USAGE, ["plan.memory_mib", "batch.global"])
+
+
+# Run directory
+
+
+@cases
+def run_directory_below_a_file(room):
+    (room.folder / "file").write_text("")
+    return Bad(train(room, "--set", f"run_dir={room.folder}/file/run"), DATA, [f"{room.folder}/file/run"])
+
+
+@cases
+def run_directory_holds_a_run(room):
+    room.train()
+    return Bad(train(room), DATA, ["--overwrite", "--resume", str(room.run)])
+
+
+@cases
+def run_directory_in_use(room):
+    room.run.mkdir()
+
+    @contextlib.contextmanager
+    def locked():
+        with (room.run / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    options = ["--set", "comm.timeout_s=2"]
+    return Bad(train(room, *options), DATA, [str(room.run), "use"], after=2, during=locked)
+
+
+# Checkpoints
+
+
+@cases
+def evaluate_missing_checkpoint(room):
+    return Bad(["evaluate", room.final()], DATA, [str(room.final())], launches=(None,))
+
+
+@cases
+def evaluate_truncated_checkpoint(room):
+    room.train()
+    room.final().write_bytes(room.final().read_bytes()[:-1])
+    return Bad(["evaluate", room.final()], DATA, [str(room.final())], launches=(None,))
+
+
+@cases
+def evaluate_foreign_file(room):
+    header = b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    file = room.folder / "foreign.safetensors"
+    file.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    return Bad(["evaluate", file], DATA, [str(file)], launches=(None,))
+
+
+@cases
+def evaluate_absurd_header(room):
+    file = room.folder / "absurd.safetensors"
+    file.write_bytes(struct.pack("<Q", 2**60) + b"{}")
+    return Bad(["evaluate", file], DATA, [str(file)], launches=(None,))
+
+
+@cases
+def resume_from_truncated_checkpoint(room):
+    room.train("--set", "schedule.steps=2")
+    room.final().unlink()
+    file = room.last_checkpoint()
+    file.write_bytes(file.read_bytes()[:-1])
+    return Bad(train(room, "--resume", "--set", "schedule.steps=2"), DATA, [file.name])
+
+
+@cases
+def resume_another_model(room):
+    room.train()
+    room.final().unlink()
+    return Bad(train(room, "--resume", "--set", "model.name=mlp"), DATA, ["model.name", "cnn", "mlp"])
+
+
+@cases
+def resume_another_learning_rate(room):
+    room.train()
+    room.final().unlink()
+    return Bad(train(room, "--resume", "--set", "optimizer.lr=0.5"), DATA, ["optimizer.lr", "0.5"])
+
+
+@cases
+def checkpoint_of_another_model(room):
+    """The newest checkpoint's tensors are those of another network than its metadata tells."""
+    room.train()
+    cnn = room.last_checkpoint()
+    content = cnn.read_bytes()
+    room.final().unlink()
+    cnn.write_bytes(content.replace(b'"fc2.weight"', b'"fc9.weight"'))
+    return Bad(train(room, "--resume"), DATA, [cnn.name, "fc"])
+
+
+if __name__ == "__main__":
+    cases.main(judge)
