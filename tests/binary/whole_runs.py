@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""What users do with the binary, from the command line to files and exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from binary import Cases, command, expect, run
+
+COMMANDS = ["train", "evaluate", "predict", "inspect", "compare", "config", "bench"]
+STOPPED = 75
+
+cases = Cases()
+
+
+def must(code, result):
+    expect(result.code == code, f"code {result.code} instead of {code}: {result.command}\n{result.err}")
+    return result
+
+
+def metrics(room):
+    return [json.loads(line) for line in (room.run / "metrics.jsonl").read_text().splitlines()]
+
+
+def result_files(room):
+    return {name: sum_ for name, sum_ in room.snapshot().items() if name.endswith(".safetensors")}
+
+
+@cases
+def help_of_every_command(room):
+    for name in COMMANDS:
+        told = must(0, run(name, "--help")).out
+        expect(f"lockstep {name}" in told, f"{name} --help does not show how it is called:\n{told}")
+
+
+@cases
+def train_alone_is_one_worker(room):
+    room.train()
+    files = sorted(file.name for file in room.run.iterdir())
+    for name in ["config.yaml", "metrics.jsonl", "checkpoints", "final.safetensors"]:
+        expect(name in files, f"{name} is not among {files}")
+    latest = (room.run / "checkpoints" / "latest").read_text().strip()
+    expect(latest == room.last_checkpoint().name, f"latest names {latest}")
+
+
+@cases
+def evaluate_repeats_what_training_wrote(room):
+    room.train("--set", "threads=2", workers=2)
+    written = [line for line in metrics(room) if "val_accuracy" in line][-1]
+    told = json.loads(must(0, run("evaluate", room.final(), "--json")).out)
+    expect(told["samples"] == 40, f"counted {told['samples']} of 40 test images")
+    expect(told["accuracy"] == written["val_accuracy"], f"{told} after {written}")
+    expect(told["loss"] == written["val_loss"], f"{told} after {written}")
+
+
+@cases
+def predict_answers_for_one_image(room):
+    room.train()
+    images = room.data / room.TEST_IMAGES
+    told = json.loads(must(0, run("predict", room.final(), images, "--index", "3", "--top", "2", "--json")).out)
+    expect(told, "no answer")
+
+
+@cases
+def effective_config_trains_the_same(room):
+    room.train("--set", "seed=7")
+    first = result_files(room)
+    text = must(0, run("config", room.run / "config.yaml")).out
+    room.config.write_text(text)
+    room.train("--overwrite")
+    expect(result_files(room) == first, "the run's own config.yaml gave other files")
+
+
+@cases
+def another_seed_gives_another_answer(room):
+    room.train()
+    first = result_files(room)
+    room.train("--overwrite", "--set", "seed=2")
+    expect(result_files(room) != first, "the seed changed nothing")
+
+
+@cases
+def overwrite_leaves_other_files_alone(room):
+    room.train()
+    notes = room.run / "notes.txt"
+    notes.write_text("mine")
+    room.train("--overwrite", "--set", "schedule.steps=2")
+    expect(notes.read_text() == "mine", "a file that is not the run's was touched")
+    expect(room.last_checkpoint().name == "step-00000002.safetensors", "an old checkpoint was left")
+
+
+@cases
+def resume_without_a_checkpoint_starts_afresh(room):
+    room.train("--resume")
+    expect(room.final().exists(), "no final.safetensors")
+
+
+@cases
+def resume_of_a_finished_run_says_so(room):
+    room.train()
+    before = room.snapshot()
+    result = room.train("--resume")
+    expect("finished" in result.err, f"does not say that it is finished: {result.err}")
+    expect(room.snapshot() == before, "a finished run was changed")
+
+
+@cases
+def metrics_go_on_without_gap_or_repeat(room):
+    every = ["--set", "train.log_every=1"]
+    must(STOPPED, run("train", room.config, "--set", "train.stop_at_step=3", *every))
+    room.train("--resume", *every)
+    steps = [line["step"] for line in metrics(room) if "loss" in line]
+    expect(steps == [1, 2, 3, 4], f"steps {steps}")
+
+
+def stop_by_signal(room, workers):
+    """Sends SIGUSR1 once the run has begun; it saves, answers 75, and resumes to the same files."""
+    # Every step is logged, so that the test sees it begin, and there are more than it can finish meanwhile.
+    long = ["--set", "schedule.steps=100000", "--set", "train.log_every=1", "--set", "evaluation.every_steps=100000",
+            "--set", "checkpoint.every_steps=100000"]
+    process = subprocess.Popen(command(["train", room.config, *long], workers), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    log = room.run / "metrics.jsonl"
+    while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGUSR1)
+    try:
+        err = process.communicate(timeout=30)[1]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        err = "did not end within 30 s"
+    expect(process.returncode == STOPPED, f"code {process.returncode}: {err}")
+
+    step = int(room.last_checkpoint().stem.removeprefix("step-"))
+    room.train("--resume", *long, "--set", f"schedule.steps={step + 3}")
+    resumed = result_files(room)
+    room.train("--overwrite", *long, "--set", f"schedule.steps={step + 3}")
+    expect(result_files(room).items() <= resumed.items(), "the resumed run has other files")
+
+
+@cases
+def stops_at_usr1(room):
+    stop_by_signal(room, workers=None)
+
+
+@cases
+def stops_at_usr1_under_mpirun(room):
+    stop_by_signal(room, workers=2)
+
+
+@cases
+def compare_finds_the_first_difference(room):
+    digests = ["--set", "train.digest_every=1"]
+    other = room.folder / "other"
+    room.train(*digests)
+    room.train(*digests, "--set", f"run_dir={other}", workers=2)
+    must(0, run("compare", room.run, other))
+    room.train(*digests, "--set", f"run_dir={other}", "--set", "optimizer.lr=0.06", "--overwrite")
+    told = must(6, run("compare", room.run, other))
+    expect("step 1" in told.out + told.err, f"does not name the step: {told.out}{told.err}")
+
+
+@cases
+def json_is_alone_on_standard_output(room):
+    room.train()
+    for arguments in [["evaluate", room.final()], ["inspect", room.final()], ["inspect", room.config]]:
+        json.loads(must(0, run(*arguments, "--json")).out)
+
+
+if __name__ == "__main__":
+    cases.main(lambda case, room: case(room))
