@@ -166,6 +166,30 @@ def unknown_model(room):
     return Bad(train(room, "--set", "model.name=resnet21"), USAGE, ["resnet21", "resnet20"])
 
 
+def layers(room, *lines):
+    room.write_config("model: {name: cnn}", "\n".join(["model:", "  layers:", *lines]))
+    return train(room)
+
+
+@cases
+def branches_that_do_not_fit(room):
+    block = "    - {residual: {body: [{conv2d: {out: 8, stride: 2, padding: 1}}]}, name: block}"
+    bad = layers(room, "    - conv2d: {out: 8, padding: 1}", block, "    - flatten", "    - linear: {out: 10}")
+    return Bad(bad, USAGE, ["block", "28x28x8", "14x14x8"])
+
+
+@cases
+def window_larger_than_its_image(room):
+    pool = "    - {max_pool: {window: 30}, name: too_wide}"
+    return Bad(layers(room, pool, "    - flatten", "    - linear: {out: 10}"), USAGE, ["too_wide", "28x28x1"])
+
+
+@cases
+def logits_that_are_not_the_classes(room):
+    bad = layers(room, "    - flatten", "    - {linear: {out: 9}, name: head}")
+    return Bad(bad, USAGE, ["head", "9", "10"])
+
+
 @cases
 def more_workers_than_shards(room):
     options = ["--set", "batch.shards=1"]
