@@ -1,0 +1,145 @@
+#include "trainer/loop/agree.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <numeric>
+#include <span>
+
+namespace lockstep {
+namespace {
+
+std::vector<std::size_t> one_each(const Communicator& comm) {
+  return std::vector<std::size_t>(static_cast<std::size_t>(comm.size()), 1);
+}
+
+// Gives the collectives of a scope twice their time.
+class Patience {
+ public:
+  explicit Patience(Communicator& comm) : comm_(comm), before_(comm.timeout()) {
+    comm.set_timeout(2 * before_);
+  }
+  ~Patience() { comm_.set_timeout(before_); }
+  Patience(const Patience&) = delete;
+  Patience& operator=(const Patience&) = delete;
+
+ private:
+  Communicator& comm_;
+  std::chrono::milliseconds before_;
+};
+
+// A failure as text, so that it can be gathered: one character of exit code, then the message.
+std::string encode(ExitCode code, std::string_view message) {
+  return static_cast<char>(code) + std::string(message);
+}
+
+std::string attempt(const std::function<void()>& work) {
+  try {
+    work();
+    return "";
+  } catch (const CommError&) {
+    throw;
+  } catch (const Error& error) {
+    return encode(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return encode(ExitCode::usage, "there is not enough memory: use a smaller batch.global, or more workers");
+  } catch (const std::exception& error) {
+    return encode(ExitCode::bug, error.what());
+  }
+}
+
+[[noreturn]] void rethrow(const std::string& failure, const std::string& message) {
+  switch (static_cast<ExitCode>(failure.front())) {
+    case ExitCode::usage:
+      throw UsageError(message);
+    case ExitCode::data:
+      throw DataError(message);
+    case ExitCode::diverged:
+      throw DivergedError(message);
+    default:
+      throw std::logic_error(message);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> gather_texts(Communicator& comm, std::string_view name, const std::string& mine) {
+  const auto workers = static_cast<std::size_t>(comm.size());
+  const std::uint64_t length = mine.size();
+  std::vector<std::uint64_t> lengths(workers);
+  comm.all_gather(Lane::statistics, name, std::span(&length, 1), std::span(lengths), one_each(comm)).wait();
+
+  const std::vector<std::size_t> counts(lengths.begin(), lengths.end());
+  std::string all(std::reduce(counts.begin(), counts.end()), '\0');
+  if (!all.empty()) {
+    comm.all_gather(Lane::statistics, name, std::span<const char>(mine), std::span<char>(all), counts).wait();
+  }
+  std::vector<std::string> texts;
+  std::size_t begin = 0;
+  for (const std::size_t count : counts) {
+    texts.push_back(all.substr(begin, count));
+    begin += count;
+  }
+  return texts;
+}
+
+std::uint8_t largest(Communicator& comm, std::string_view name, std::uint8_t mine) {
+  std::vector<std::uint8_t> all(static_cast<std::size_t>(comm.size()));
+  comm.all_gather(Lane::statistics, name, std::span<const std::uint8_t>(&mine, 1), std::span(all),
+                  one_each(comm))
+      .wait();
+  return *std::max_element(all.begin(), all.end());
+}
+
+std::int64_t from_rank_0(Communicator& comm, std::string_view name, std::int64_t value) {
+  comm.broadcast(Lane::statistics, name, std::span(&value, 1), 0).wait();
+  return value;
+}
+
+void agree(Communicator& comm, std::string_view name, const std::function<void()>& work) {
+  const std::string failure = attempt(work);
+  const Patience patience(comm);
+  const auto failures = gather_texts(comm, name, failure);
+  const auto first =
+      std::find_if(failures.begin(), failures.end(), [](const std::string& text) { return !text.empty(); });
+  if (first == failures.end()) return;
+
+  const bool alike =
+      std::all_of(failures.begin(), failures.end(), [&](const std::string& text) { return text == *first; });
+  const auto hosts = gather_texts(comm, name, host_name());
+  const std::string message = first->substr(1);
+  const auto rank = static_cast<std::size_t>(first - failures.begin());
+  // What rank 0 alone does (the run directory) needs no name of a rank.
+  rethrow(*first,
+          alike || rank == 0 ? message : fmt::format("rank {} on {}: {}", rank, hosts[rank], message));
+}
+
+void require_same(Communicator& comm, std::string_view what, const std::string& mine) {
+  const auto texts = gather_texts(comm, what, mine);
+  const auto hosts = gather_texts(comm, what, host_name());
+  std::string differing;
+  for (std::size_t rank = 0; rank < texts.size(); ++rank) {
+    if (texts[rank] == texts[0]) continue;
+    differing += fmt::format("\n  rank {} on {}: {}", rank, hosts[rank], texts[rank]);
+  }
+  if (differing.empty()) return;
+  throw UsageError(
+      fmt::format("the workers differ in their {}, so their results could differ:\n"
+                  "  rank 0 on {}: {}{}\nStart the job on hosts that are alike.",
+                  what, hosts[0], texts[0], differing));
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown host";
+}
+
+int workers_on_host(Communicator& comm) {
+  const auto hosts = gather_texts(comm, "hosts", host_name());
+  return static_cast<int>(std::count(hosts.begin(), hosts.end(), host_name()));
+}
+
+}  // namespace lockstep

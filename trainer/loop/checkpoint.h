@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "layers/model/model.h"
+#include "trainer/checkpoint/safetensors.h"
+#include "trainer/config/schema.h"
+#include "trainer/data/loader.h"
+#include "trainer/loop/setup.h"
+#include "trainer/optim/optimizer.h"
+
+// What is in a checkpoint. Equal training gives equal bytes: no path, time, host or number of workers.
+//
+// Tensors: parameters and buffers by PyTorch's names; in checkpoints/ also "optimizer.<state>.<parameter>",
+// cut from the optimizer's arenas, and the counters "train.*". Metadata: see `describe`.
+namespace lockstep {
+
+// How far a run is.
+struct Counters {
+  std::int64_t step = 0;  // finished steps
+  double best_accuracy = 0;
+  std::int64_t best_step = 0;  // 0: not evaluated yet
+};
+
+// All that a resumed run needs, in the memory of its owners: valid as long as they are.
+std::vector<ModelTensor> training_state(Model& model, Optimizer& optimizer, Counters& counters);
+
+// What inference and resuming have to know besides tensors.
+struct Facts {
+  InputFacts input;
+  InputNormalization normalization;
+  std::vector<std::string> class_names;
+  std::int64_t samples = 0;  // of the training set
+  std::int64_t step = 0;
+  std::int64_t epoch = 0;  // finished epochs
+};
+Metadata describe(const Config& config, const Facts& facts);
+// Throws DataError, naming the file, where something is missing or cannot be read.
+Facts read_facts(const Metadata& metadata, const std::string& file);
+Config read_config(const Metadata& metadata, const std::string& file);
+
+void save_tensors(const std::filesystem::path& file, const std::vector<ModelTensor>& tensors,
+                  const Metadata& metadata);
+
+// Copies a file's tensors into `tensors`, after checking that all of them are there with their dtypes and
+// shapes, and no others (but "optimizer." and "train.", which inference does not want, where
+// `model_alone`). Throws one DataError that lists all that does not fit; then nothing was changed.
+void load_tensors(const SafetensorsFile& file, const std::string& name,
+                  const std::vector<ModelTensor>& tensors, bool model_alone);
+
+}  // namespace lockstep

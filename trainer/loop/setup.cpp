@@ -1,0 +1,80 @@
+#include "trainer/loop/setup.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "comm/base/error.h"
+#include "trainer/data/sampler.h"
+#include "trainer/optim/schedule.h"
+
+namespace lockstep {
+namespace {
+
+std::int64_t statistics_group(const Config& config) {
+  const std::string& sync = config.normalization.sync;
+  if (sync == "global") return config.batch.shards;
+  if (sync == "local") return 1;
+  return std::min<std::int64_t>(std::stoll(sync), config.batch.shards);
+}
+
+}  // namespace
+
+ModelOptions model_options(const Config& config, const InputFacts& input) {
+  ModelOptions options;
+  options.spec = config.model;
+  options.input = input.shape;
+  options.classes = input.classes;
+  options.seed = config.seed;
+  options.shards = config.batch.shards;
+  options.statistics_group = statistics_group(config);
+  options.running_statistics = config.normalization.running_stats;
+  options.eps = config.normalization.eps;
+  options.label_smoothing = config.loss.label_smoothing;
+  options.threads = config.threads;
+  options.fuse = config.plan.fuse;
+  options.recompute = config.plan.recompute;
+  return options;
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const Config& config, Model& model) {
+  std::vector<ParameterRange> ranges;
+  for (const Parameter& parameter : model.parameters()) {
+    ranges.push_back({parameter.name, parameter.offset, parameter.count(), parameter.decays()});
+  }
+  return make_optimizer(config.optimizer, std::move(ranges), model.arena().size());
+}
+
+StepCount count_steps(const Config& config, std::int64_t samples) {
+  StepCount steps;
+  steps.per_epoch = steps_per_epoch(samples, config.batch.global, config.data.drop_last);
+  if (steps.per_epoch == 0) {
+    throw UsageError(
+        fmt::format("no step could be taken: the training set has {} samples, batch.global is {}, and "
+                    "data.drop_last drops what does not fill a batch. Set batch.global to at most {}, or "
+                    "data.drop_last: false",
+                    samples, config.batch.global, samples));
+  }
+  steps.total = total_steps(config.schedule, steps.per_epoch);
+  if (steps.total == 0) throw UsageError("no step would be taken: set schedule.epochs or schedule.steps");
+  return steps;
+}
+
+void check_variance(const Config& config, const Model& model, std::int64_t samples, const StepCount& steps) {
+  for (const std::int64_t step : {std::int64_t{0}, steps.per_epoch - 1}) {
+    if (step >= steps.total) continue;
+    const StepPlace place = step_place(step, samples, config.batch.global, config.data.drop_last);
+    const std::string layer = model.undefined_variance(place.samples);
+    if (layer.empty()) continue;
+    const bool short_batch = place.samples < config.batch.global;
+    throw UsageError(fmt::format(
+        "step {} trains on {} sample(s) in {} shards: in layer '{}' a channel would have a single value in a "
+        "group of shards (normalization.sync: {}), and no variance. Set {}another batch.global or "
+        "batch.shards",
+        step + 1, place.samples, config.batch.shards, layer, config.normalization.sync,
+        short_batch ? "data.drop_last: true, " : ""));
+  }
+}
+
+}  // namespace lockstep

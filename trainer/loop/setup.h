@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "layers/model/model.h"
+#include "trainer/config/schema.h"
+#include "trainer/optim/optimizer.h"
+
+// From a configuration to the parts of a run, and what can be said about them before the first step.
+namespace lockstep {
+
+// Images and classes that a model is made for.
+struct InputFacts {
+  SampleShape shape;
+  std::int64_t classes = 0;
+};
+
+ModelOptions model_options(const Config& config, const InputFacts& input);
+std::unique_ptr<Optimizer> make_optimizer(const Config& config, Model& model);
+
+struct StepCount {
+  std::int64_t per_epoch = 0;
+  std::int64_t total = 0;
+};
+// Of a run over `samples` training samples. Throws UsageError where there would be none.
+StepCount count_steps(const Config& config, std::int64_t samples);
+
+// Throws UsageError, naming step and layer and the remedies, where a batch_norm of the run would see a single
+// value of a channel in a group, whose variance is undefined.
+void check_variance(const Config& config, const Model& model, std::int64_t samples, const StepCount& steps);
+
+}  // namespace lockstep

@@ -1,0 +1,94 @@
+#include "trainer/loop/workers.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "comm/base/log.h"
+#include "comm/mpi/mpi.h"
+#include "comm/single/single.h"
+#include "comm/threads/threads.h"
+#include "layers/ops/threads.h"
+
+namespace lockstep {
+namespace {
+
+using Backend = CommConfig::Backend;
+
+Workers under_launcher(const Launch& launch, Backend backend, std::optional<int> requested) {
+  if (requested) {
+    throw UsageError(
+        fmt::format("--workers is for a run without a launcher; this one was started with {} "
+                    "process(es) by a launcher: leave --workers out",
+                    launch.size));
+  }
+  if (backend == Backend::threads) {
+    throw UsageError(
+        fmt::format("comm.backend is threads, but a launcher started {} process(es): set it to "
+                    "auto or mpi, or start without the launcher, with --workers {}",
+                    launch.size, launch.size));
+  }
+  return {Workers::Kind::mpi, launch.size};
+}
+
+Workers alone(Backend backend, std::optional<int> requested) {
+  if (backend == Backend::mpi) {
+    throw UsageError(
+        "comm.backend is mpi, but no launcher started this process: start it with mpirun -n N, or set "
+        "comm.backend to auto and use --workers N");
+  }
+  const int count = requested.value_or(1);
+  const bool threads = count > 1 || backend == Backend::threads;
+  return {threads ? Workers::Kind::threads : Workers::Kind::single, count};
+}
+
+void run_mpi(const std::function<void(Communicator&)>& worker) {
+  const auto comm = make_mpi();
+  try {
+    worker(*comm);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    spdlog::error("rank {}, {}: {}", comm->rank(), comm->phase(), error.what());
+    comm->abort(ExitCode::bug);
+  }
+}
+
+}  // namespace
+
+Workers choose_workers(const Config& config, std::optional<int> requested) {
+  const auto launch = launched();
+  const Workers workers = launch ? under_launcher(*launch, config.comm.backend, requested)
+                                 : alone(config.comm.backend, requested);
+  if (workers.count > config.batch.shards) {
+    throw UsageError(
+        fmt::format("there are {0} workers, but batch.shards is {1}: every worker needs a shard. Use at most "
+                    "{1} workers, or set batch.shards to at least {0} (shards belong to the result: another "
+                    "number of them trains other weights)",
+                    workers.count, config.batch.shards));
+  }
+  return workers;
+}
+
+void run_workers(const Workers& workers, const CommConfig& config,
+                 const std::function<void(Communicator&)>& worker) {
+  const auto prepared = [&](Communicator& comm) {
+    prepare_compute_thread();
+    comm.set_timeout(
+        std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(config.timeout_s)));
+    worker(comm);
+  };
+  switch (workers.kind) {
+    case Workers::Kind::single:
+      prepared(*make_single());
+      break;
+    case Workers::Kind::threads:
+      run_threads(workers.count, prepared);
+      break;
+    case Workers::Kind::mpi:
+      run_mpi(prepared);
+      break;
+  }
+}
+
+}  // namespace lockstep

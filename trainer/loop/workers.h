@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string_view>
+
+#include "comm/communicator.h"
+#include "trainer/config/schema.h"
+
+namespace lockstep {
+
+// How a job's workers come about. Known before any of them starts.
+struct Workers {
+  enum class Kind : std::uint8_t { single, threads, mpi };
+  Kind kind = Kind::single;
+  int count = 1;
+};
+
+// Under a launcher: its processes, with MPI. Alone: `requested` threads of this process (default 1).
+// Throws UsageError where comm.backend or `requested` does not fit how this process was started, and where
+// there are more workers than shards.
+Workers choose_workers(const Config& config, std::optional<int> requested);
+
+// Runs `worker` on every worker of this process, ready to compute, with the timeout of the configuration, and
+// returns when all have ended. What all workers throw alike (usage, data, divergence) is thrown here, and so
+// is a CommError; anything else is a bug of one worker, and ends the job.
+void run_workers(const Workers& workers, const CommConfig& config,
+                 const std::function<void(Communicator&)>& worker);
+
+}  // namespace lockstep
