@@ -117,19 +117,17 @@ void agree(Communicator& comm, std::string_view name, const std::function<void()
           alike || rank == 0 ? message : fmt::format("rank {} on {}: {}", rank, hosts[rank], message));
 }
 
-void require_same(Communicator& comm, std::string_view what, const std::string& mine) {
-  const auto texts = gather_texts(comm, what, mine);
-  const auto hosts = gather_texts(comm, what, host_name());
-  std::string differing;
+std::string differing(Communicator& comm, std::string_view name, const std::string& mine) {
+  const auto texts = gather_texts(comm, name, mine);
+  const auto hosts = gather_texts(comm, name, host_name());
+  std::string lines;
   for (std::size_t rank = 0; rank < texts.size(); ++rank) {
-    if (texts[rank] == texts[0]) continue;
-    differing += fmt::format("\n  rank {} on {}: {}", rank, hosts[rank], texts[rank]);
+    if (rank != 0 && texts[rank] == texts[0]) continue;
+    lines += fmt::format("\n  rank {} on {}: {}", rank, hosts[rank], texts[rank]);
   }
-  if (differing.empty()) return;
-  throw UsageError(
-      fmt::format("the workers differ in their {}, so their results could differ:\n"
-                  "  rank 0 on {}: {}{}\nStart the job on hosts that are alike.",
-                  what, hosts[0], texts[0], differing));
+  const bool alike =
+      std::all_of(texts.begin(), texts.end(), [&](const auto& text) { return text == texts[0]; });
+  return alike ? "" : lines;
 }
 
 std::string host_name() {

@@ -27,9 +27,9 @@ std::int64_t from_rank_0(Communicator& comm, std::string_view name, std::int64_t
 // passes through: nobody would hear of it.
 void agree(Communicator& comm, std::string_view name, const std::function<void()>& work);
 
-// Throws the same UsageError on all workers unless all bring the same text, naming the hosts that differ from
-// rank 0's. `what` says what differs: "processor features".
-void require_same(Communicator& comm, std::string_view what, const std::string& mine);
+// Where the workers' texts are not all the same: a line for rank 0's and for each that differs from it, with
+// rank and host. Empty where they are. The same on all workers.
+std::string differing(Communicator& comm, std::string_view name, const std::string& mine);
 
 // What this machine calls itself.
 std::string host_name();

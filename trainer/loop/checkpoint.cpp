@@ -33,21 +33,14 @@ const std::string& entry(const Metadata& metadata, const std::string& key, const
   return found->second;
 }
 
-json parse(const Metadata& metadata, const std::string& key, const std::string& file) {
-  const std::string& text = entry(metadata, key, file);
-  json value = json::parse(text, nullptr, false);
-  if (value.is_discarded()) {
-    throw DataError(fmt::format("{}: the '{}' of its metadata cannot be read: {}", file, key, text));
-  }
-  return value;
-}
-
 template <class T>
 T read(const Metadata& metadata, const std::string& key, const std::string& file) {
+  const std::string& text = entry(metadata, key, file);
   try {
-    return parse(metadata, key, file).get<T>();
+    return json::parse(text).get<T>();
   } catch (const json::exception& error) {
-    throw DataError(fmt::format("{}: the '{}' of its metadata does not fit: {}", file, key, error.what()));
+    throw DataError(
+        fmt::format("{}: the '{}' of its metadata cannot be read: {} ({})", file, key, text, error.what()));
   }
 }
 

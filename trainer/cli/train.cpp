@@ -1,0 +1,67 @@
+#include "trainer/loop/train.h"
+
+#include <limits>
+#include <optional>
+
+#include "comm/base/error.h"
+#include "trainer/cli/arguments.h"
+#include "trainer/cli/commands.h"
+#include "trainer/config/config.h"
+#include "trainer/loop/stop.h"
+#include "trainer/loop/workers.h"
+
+namespace lockstep {
+namespace {
+
+Usage usage() {
+  Usage usage;
+  usage.command = "train";
+  usage.synopsis = "CONFIG.yaml [--set key=value]... [--resume | --overwrite] [--workers N]";
+  usage.purpose =
+      "Trains the model of a configuration and writes a run directory: final.safetensors for inference, "
+      "checkpoints to resume from, metrics.jsonl. Under mpirun or srun every process is a worker; alone, "
+      "--workers N threads of this process are. The number of workers does not change a bit of the result. "
+      "SIGUSR1 and SIGTERM save a checkpoint and end the run with code 75; run again with --resume.";
+  usage.example =
+      "mpirun -n 2 lockstep train configs/fashion_mnist.yaml\n"
+      "lockstep train configs/fashion_mnist.yaml --workers 2 --set optimizer.lr=0.05 --overwrite";
+  usage.options = {
+      set_option(),
+      {"resume", "", "go on from the newest complete checkpoint; start afresh where there is none"},
+      {"overwrite", "", "remove the run that run_dir holds, and start afresh"},
+      {"workers", "N", "threads of this process that train together (default 1); not under a launcher"},
+  };
+  usage.operands = {"CONFIG.yaml"};
+  usage.required_operands = 1;
+  return usage;
+}
+
+std::optional<int> workers_option(const Arguments& arguments) {
+  if (!arguments.has("workers")) return std::nullopt;
+  return static_cast<int>(arguments.integer("workers", 1, 1, std::numeric_limits<int>::max()));
+}
+
+RunDirectory::Open how_to_open(const Arguments& arguments) {
+  if (arguments.has("resume")) return RunDirectory::Open::resume;
+  return arguments.has("overwrite") ? RunDirectory::Open::overwrite : RunDirectory::Open::fresh;
+}
+
+}  // namespace
+
+int run_train(const std::vector<std::string>& command_line) {
+  const StopSignals signals;  // first: a signal that comes early is heard after the first step
+  const auto arguments = parse_arguments(usage(), command_line);
+  if (!arguments) return 0;
+  require_exclusive(usage(), *arguments, "resume", "overwrite");
+
+  const Config config = load_config(arguments->operands()[0], arguments->values("set"));
+  const Workers workers = choose_workers(config, workers_option(*arguments));
+  auto outcome = Outcome::finished;
+  run_workers(workers, config.comm, [&](Communicator& comm) {
+    const Outcome mine = train(comm, config, how_to_open(*arguments));
+    if (comm.rank() == 0 || workers.kind == Workers::Kind::mpi) outcome = mine;
+  });
+  return static_cast<int>(outcome == Outcome::stopped ? ExitCode::stopped : ExitCode::done);
+}
+
+}  // namespace lockstep

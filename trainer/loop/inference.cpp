@@ -1,0 +1,70 @@
+#include "trainer/loop/inference.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <vector>
+
+#include "comm/base/error.h"
+#include "trainer/config/config.h"
+
+namespace lockstep {
+namespace {
+
+// A run directory has its config.yaml beside final.safetensors and above checkpoints/.
+std::string data_path_of_run(const std::filesystem::path& file) {
+  const auto folder = std::filesystem::absolute(file).parent_path();
+  for (const auto& place : {folder, folder.parent_path()}) {
+    const auto config = place / "config.yaml";
+    if (std::filesystem::exists(config)) return load_config(config, {}).data.path;
+  }
+  return "";
+}
+
+bool leaves_model_alone(std::string_view setting) {
+  for (const std::string_view start : {"data.", "evaluation.batch", "threads", "plan.", "comm."}) {
+    if (setting.starts_with(start)) return true;
+  }
+  return false;
+}
+
+Config with_settings(Config config, const std::filesystem::path& file,
+                     std::span<const std::string> settings) {
+  for (const std::string& setting : settings) {
+    if (leaves_model_alone(setting)) continue;
+    throw UsageError(
+        fmt::format("--set {}: the model is used as it was trained; keys that may be set here are "
+                    "those of data, plan and comm, evaluation.batch and threads",
+                    setting));
+  }
+  config.data.path = data_path_of_run(file);
+  return parse_config(to_yaml(config), file.string(), settings);
+}
+
+}  // namespace
+
+Transform Trained::transform() const {
+  return Transform(facts.input.shape, facts.normalization, config.data.augment, config.seed);
+}
+
+std::size_t Trained::entry(const std::string& name) const {
+  if (name.empty()) return 0;
+  std::vector<std::string> names;
+  for (const RunningStatistics& kept : config.normalization.running_stats) {
+    if (kept.name == name) return names.size();
+    names.push_back(kept.name);
+  }
+  throw UsageError(fmt::format("--running-stats {}: the model keeps {}", name, fmt::join(names, ", ")));
+}
+
+Trained open_trained(const std::filesystem::path& file, std::span<const std::string> settings) {
+  const std::string name = file.string();
+  const SafetensorsFile contents = SafetensorsFile::read(file);
+  Facts facts = read_facts(contents.metadata(), name);
+  Config config = with_settings(read_config(contents.metadata(), name), file, settings);
+  Model model(model_options(config, facts.input), 1, 0);
+  load_tensors(contents, name, model.state(), true);
+  return {std::move(config), std::move(facts), std::move(model)};
+}
+
+}  // namespace lockstep

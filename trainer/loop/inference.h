@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "layers/model/model.h"
+#include "trainer/checkpoint/safetensors.h"
+#include "trainer/config/schema.h"
+#include "trainer/loop/checkpoint.h"
+
+namespace lockstep {
+
+// A trained model as one machine uses it, from a file that `train` wrote and nothing else.
+struct Trained {
+  Config config;
+  Facts facts;
+  Model model;
+
+  Transform transform() const;
+  // The index of an entry of normalization.running_stats ("ema", "cumulative"), the first where empty. Throws
+  // UsageError, naming those that were kept.
+  std::size_t entry(const std::string& name) const;
+};
+
+// Reads a checkpoint or a final.safetensors. `settings` as --set has them, of keys that change no result of
+// the model (data, evaluation.batch, threads, plan, comm); another one is a UsageError. data.path is theirs,
+// else that of a config.yaml beside the file or above it, else the default.
+Trained open_trained(const std::filesystem::path& file, std::span<const std::string> settings);
+
+}  // namespace lockstep

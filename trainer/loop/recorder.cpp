@@ -1,0 +1,70 @@
+#include "trainer/loop/recorder.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "comm/base/log.h"
+
+namespace lockstep {
+
+using nlohmann::ordered_json;
+
+Recorder::Recorder(const RunDirectory& directory, const Config& config, const StepCount& steps,
+                   std::int64_t first_step)
+    : config_(config), steps_(steps), metrics_(directory.metrics(), first_step), progress_(true, first_step) {
+  if (config.train.digest_every > 0) digests_.emplace(directory.digests(), first_step);
+}
+
+void Recorder::trained(std::int64_t step, const BatchSums& sums, double lr, double seconds) {
+  for (Pace* pace : {&since_line_, &whole_}) {
+    pace->images += sums.samples;
+    pace->seconds += seconds;
+  }
+  const auto samples = static_cast<double>(sums.samples);
+  const double loss = sums.loss / samples;
+  const double accuracy = sums.correct / samples;
+
+  if (step % config_.train.log_every == 0 || step == steps_.total) {
+    const ordered_json line{{"step", step}, {"epoch", epoch(step)},
+                            {"loss", loss}, {"accuracy", accuracy},
+                            {"lr", lr},     {"images_per_s", since_line_.images_per_s()}};
+    metrics_.write(line.dump());
+    since_line_ = {};
+  }
+
+  Progress::State state;
+  state.step = step;
+  state.total_steps = steps_.total;
+  state.epoch = epoch(step);
+  state.epochs = epoch(steps_.total);
+  state.loss = loss;
+  state.accuracy = accuracy;
+  state.images_per_s = whole_.images_per_s();
+  state.lr = lr;
+  progress_.update(state);
+}
+
+void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores) {
+  ordered_json line{{"step", step},
+                    {"epoch", epoch(step)},
+                    {"val_loss", scores[0].loss},
+                    {"val_accuracy", scores[0].accuracy}};
+  const auto& entries = config_.normalization.running_stats;
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    line["val_accuracy." + entries[i].name] = scores[i].accuracy;
+  metrics_.write(line.dump());
+  say(fmt::format("step {} (epoch {}): val_loss {:.4f}, val_accuracy {:.4f}", step, epoch(step),
+                  scores[0].loss, scores[0].accuracy));
+}
+
+void Recorder::say(const std::string& text) {
+  progress_.clear();
+  spdlog::info("{}", text);
+}
+
+double Recorder::images_per_s() const {
+  return whole_.images_per_s();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "layers/model/model.h"
+#include "trainer/checkpoint/run_directory.h"
+#include "trainer/config/schema.h"
+#include "trainer/loop/evaluate.h"
+#include "trainer/loop/setup.h"
+#include "trainer/metrics/metrics.h"
+
+namespace lockstep {
+
+// What a run tells while it goes on: metrics.jsonl, digests.jsonl, the progress line. Rank 0 has one.
+// Steps are told as finished steps, from 1.
+class Recorder {
+ public:
+  // Drops lines beyond `first_step`, where the run goes on.
+  Recorder(const RunDirectory& directory, const Config& config, const StepCount& steps,
+           std::int64_t first_step);
+
+  void trained(std::int64_t step, const BatchSums& sums, double lr, double seconds);
+  // scores: one an entry of normalization.running_stats.
+  void evaluated(std::int64_t step, const std::vector<Score>& scores);
+  void digested(const std::string& line) { digests_->write(line); }
+  // A line on standard error, beside the progress line.
+  void say(const std::string& text);
+
+  double images_per_s() const;  // of the training steps so far
+
+ private:
+  struct Pace {
+    std::int64_t images = 0;
+    double seconds = 0;
+    double images_per_s() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
+  };
+
+  std::int64_t epoch(std::int64_t step) const { return (step - 1) / steps_.per_epoch + 1; }
+
+  const Config& config_;
+  StepCount steps_;
+  JsonLines metrics_;
+  std::optional<JsonLines> digests_;  // with train.digest_every
+  Progress progress_;
+  Pace since_line_;
+  Pace whole_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,122 @@
+#include "trainer/loop/session.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <cmath>
+
+#include "comm/base/log.h"
+#include "layers/ops/fingerprint.h"
+#include "trainer/loop/agree.h"
+#include "trainer/loop/memory.h"
+
+namespace lockstep {
+namespace {
+
+std::vector<double> per_channel(const char* key, const std::vector<double>& given, std::int64_t channels,
+                                const std::vector<double>& measured) {
+  if (given.empty()) return measured;
+  if (given.size() == static_cast<std::size_t>(channels)) return given;
+  throw UsageError(
+      fmt::format("{} has {} value(s), but the images have {} channel(s)", key, given.size(), channels));
+}
+
+InputNormalization normalization(const DataConfig& config, const Dataset& training) {
+  InputNormalization measured;
+  if (config.mean.empty() || config.deviation.empty()) measured = measure_normalization(training);
+  const std::int64_t channels = training.shape().channels;
+  return {per_channel("data.mean", config.mean, channels, measured.mean),
+          per_channel("data.deviation", config.deviation, channels, measured.deviation)};
+}
+
+// What tells one data set from another without reading it twice.
+std::string describe_data(const Inputs& inputs) {
+  const auto size = [](const std::shared_ptr<const Dataset>& dataset) {
+    return dataset ? dataset->size() : 0;
+  };
+  const InputNormalization& pixels = inputs.transform.normalization();
+  return fmt::format("{} training, {} validation and {} test images, {}, {} classes, mean {}, deviation {}",
+                     size(inputs.data.train), size(inputs.data.validation), size(inputs.data.test),
+                     to_string(inputs.facts().shape), inputs.facts().classes, pixels.mean, pixels.deviation);
+}
+
+// Overlapping the exchange with backward needs a core for it to run on.
+bool choose_overlap(Communicator& comm, const Config& config, int workers_here) {
+  using Overlap = CommConfig::Overlap;
+  const bool idle_cores = workers_here * config.threads <= sysconf(_SC_NPROCESSORS_ONLN);
+  const bool mine = config.comm.overlap == Overlap::automatic ? comm.size() > 1 && idle_cores
+                                                              : config.comm.overlap == Overlap::on;
+  return from_rank_0(comm, "overlap", mine ? 1 : 0) != 0;
+}
+
+}  // namespace
+
+Inputs open_inputs(Communicator& comm, const Config& config) {
+  std::optional<Inputs> inputs;
+  agree(comm, "data", [&] {
+    Datasets data = open_datasets(config.data, config.seed);
+    const Dataset& training = *data.train;
+    Transform transform(training.shape(), normalization(config.data, training), config.data.augment,
+                        config.seed);
+    inputs.emplace(Inputs{std::move(data), std::move(transform)});
+  });
+  const std::string differences = differing(comm, "data", describe_data(*inputs));
+  if (!differences.empty()) {
+    throw DataError(
+        fmt::format("the workers read different data:{}\nGive all hosts the same files.", differences));
+  }
+  return std::move(*inputs);
+}
+
+Session::Session(Communicator& comm, const Config& config, Inputs inputs)
+    : config_(config), inputs_(std::move(inputs)) {
+  const int workers_here = workers_on_host(comm);
+  const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_here);
+  std::size_t needed = 0;
+  agree(comm, "model", [&] {
+    const std::int64_t samples = inputs_.data.train->size();
+    steps_ = count_steps(config, samples);
+    model_.emplace(model_options(config, inputs_.facts()), comm.size(), comm.rank());
+    check_variance(config, *model_, samples, steps_);
+    needed = model_->memory_bytes(config.batch.global, config.evaluation.batch);
+    check_memory(needed, limit);
+    optimizer_ = make_optimizer(config, *model_);
+  });
+
+  GradientReducer::Options options;
+  options.bucket_bytes = static_cast<std::size_t>(std::llround(config.comm.bucket_mib * (1 << 20)));
+  options.overlap = choose_overlap(comm, config, workers_here);
+  reducer_ = std::make_unique<GradientReducer>(comm, model_->layout(), model_->gradient_tensors(), options);
+
+  if (comm.rank() != 0) return;
+  spdlog::info(
+      "{} on {} samples: {} worker(s) ({}) of {} thread(s), {} shards, batch {}, {} steps of {} an epoch",
+      config.model.name.empty() ? "layers" : config.model.name, inputs_.data.train->size(), comm.size(),
+      comm.transport(), config.threads, config.batch.shards, config.batch.global, steps_.total,
+      steps_.per_epoch);
+  spdlog::info("memory: the plan needs {} a worker; {}", readable_bytes(needed), limit.origin);
+  if (comm.size() > 1) spdlog::info("exchange overlaps backward: {}", options.overlap ? "yes" : "no");
+}
+
+Metadata Session::metadata() const {
+  Facts facts;
+  facts.input = inputs_.facts();
+  facts.normalization = inputs_.transform.normalization();
+  facts.class_names = inputs_.data.class_names;
+  facts.samples = inputs_.data.train->size();
+  facts.step = counters_.step;
+  facts.epoch = counters_.step / steps_.per_epoch;
+  return describe(config_, facts);
+}
+
+void require_equal_hosts(Communicator& comm) {
+  const std::string differences = differing(comm, "hosts", compute_fingerprint());
+  if (differences.empty()) return;
+  throw UsageError(fmt::format(
+      "the workers' hosts differ in what the bits of a result depend on:{}\nStart the job on hosts of "
+      "one kind.",
+      differences));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <optional>
+
+#include "comm/communicator.h"
+#include "comm/gradients/reducer.h"
+#include "layers/model/model.h"
+#include "trainer/config/schema.h"
+#include "trainer/data/dataset.h"
+#include "trainer/data/loader.h"
+#include "trainer/loop/checkpoint.h"
+#include "trainer/loop/setup.h"
+#include "trainer/optim/optimizer.h"
+
+namespace lockstep {
+
+// What a run reads, the same on all workers.
+struct Inputs {
+  Datasets data;
+  Transform transform;
+  InputFacts facts() const { return {data.train->shape(), data.train->classes()}; }
+};
+
+// Opens the data, and throws the same error on all workers where one of them lacks it, or has other data.
+Inputs open_inputs(Communicator& comm, const Config& config);
+
+// What one worker brings to a training run, checked together before anything is written or changed: the run
+// has steps, every channel a variance, the plan fits in memory.
+class Session {
+ public:
+  // Collective. Throws UsageError alike on all workers, naming what would be right.
+  Session(Communicator& comm, const Config& config, Inputs inputs);
+
+  const Config& config() const { return config_; }
+  const Inputs& inputs() const { return inputs_; }
+  const StepCount& steps() const { return steps_; }
+  Model& model() { return *model_; }
+  Optimizer& optimizer() { return *optimizer_; }
+  GradientReducer& reducer() { return *reducer_; }
+  Counters& counters() { return counters_; }
+
+  std::vector<ModelTensor> state() { return training_state(*model_, *optimizer_, counters_); }
+  Metadata metadata() const;
+
+ private:
+  Config config_;
+  Inputs inputs_;
+  StepCount steps_;
+  Counters counters_;
+  std::optional<Model> model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<GradientReducer> reducer_;
+};
+
+// Throws UsageError on all workers where their hosts differ in what the bits of a result depend on.
+void require_equal_hosts(Communicator& comm);
+
+}  // namespace lockstep

@@ -1,0 +1,108 @@
+#include "trainer/loop/start.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <fstream>
+
+#include "comm/base/log.h"
+#include "trainer/config/config.h"
+#include "trainer/loop/agree.h"
+#include "trainer/optim/schedule.h"
+
+namespace lockstep {
+namespace {
+
+FileBytes read_file(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary | std::ios::ate);
+  FileBytes read;
+  if (stream) {
+    read.bytes = static_cast<std::size_t>(stream.tellg());
+    read.contents = Buffer(read.bytes);
+    stream.seekg(0);
+    stream.read(reinterpret_cast<char*>(read.contents.data()), static_cast<std::streamsize>(read.bytes));
+  }
+  if (!stream) throw DataError(fmt::format("{} cannot be read", file.string()));
+  return read;
+}
+
+// The newest checkpoint, else the finished model, which tells at least that the run is over.
+std::filesystem::path newest(const RunDirectory& directory) {
+  if (const auto checkpoint = directory.latest()) return *checkpoint;
+  return directory.finished() ? directory.final_file() : std::filesystem::path();
+}
+
+void check_data(const Facts& then, const Session& session, const std::string& file) {
+  const auto& pixels = session.inputs().transform.normalization();
+  if (then.samples == session.inputs().data.train->size() && then.normalization.mean == pixels.mean &&
+      then.normalization.deviation == pixels.deviation) {
+    return;
+  }
+  throw DataError(
+      fmt::format("{}: the run was trained on {} samples with mean {} and deviation {}; the training set now "
+                  "has {} samples with "
+                  "mean {} and deviation {}",
+                  file, then.samples, then.normalization.mean, then.normalization.deviation,
+                  session.inputs().data.train->size(), pixels.mean, pixels.deviation));
+}
+
+}  // namespace
+
+FileBytes broadcast_file(Communicator& comm, const std::filesystem::path& file) {
+  constexpr std::size_t chunk = 4 << 20;
+  FileBytes sent;
+  agree(comm, "read checkpoint", [&] {
+    if (comm.rank() == 0) sent = read_file(file);
+  });
+  sent.bytes =
+      static_cast<std::size_t>(from_rank_0(comm, "checkpoint size", static_cast<std::int64_t>(sent.bytes)));
+  agree(comm, "checkpoint memory", [&] {
+    if (comm.rank() != 0) sent.contents = Buffer(sent.bytes);
+  });
+  const std::span<std::byte> all(sent.contents.data(), sent.bytes);
+  for (std::size_t begin = 0; begin < sent.bytes; begin += chunk) {
+    const auto piece = all.subspan(begin, std::min(chunk, sent.bytes - begin));
+    comm.broadcast(Lane::statistics, "checkpoint", piece, 0).wait();
+  }
+  return sent;
+}
+
+void check_continues(const Config& before, const Config& now, const std::string& file) {
+  Config comparable = before;
+  if (extends(before.schedule, now.schedule)) comparable.schedule = now.schedule;
+  const auto changed = differences(result_json(comparable), result_json(now));
+  if (changed.empty()) return;
+  throw DataError(fmt::format(
+      "{}: this run cannot go on with keys changed that determine its result:\n  {}\nChange them back, or "
+      "start another run with another run_dir or --overwrite.",
+      file, fmt::join(changed, "\n  ")));
+}
+
+Start find_start(Communicator& comm, const RunDirectory* directory, bool resume, Session& session) {
+  const auto file = directory != nullptr && resume ? newest(*directory) : std::filesystem::path();
+  if (from_rank_0(comm, "has checkpoint", file.empty() ? 0 : 1) == 0) {
+    session.model().initialize();
+    return Start::afresh;
+  }
+  const bool was_finished =
+      from_rank_0(comm, "finished", directory != nullptr && directory->finished() ? 1 : 0) != 0;
+
+  FileBytes contents = broadcast_file(comm, file);
+  Start start = Start::resumed;
+  agree(comm, "load checkpoint", [&] {
+    // Only rank 0 knows the file's name, and only its message is told.
+    const std::string name = file.string();
+    const auto checkpoint = SafetensorsFile::parse(std::move(contents.contents), contents.bytes, name);
+    const Facts facts = read_facts(checkpoint.metadata(), name);
+    check_continues(read_config(checkpoint.metadata(), name), session.config(), name);
+    check_data(facts, session, name);
+    if (was_finished && facts.step >= session.steps().total) {
+      start = Start::finished;
+      return;
+    }
+    load_tensors(checkpoint, name, session.state(), false);
+  });
+  return start;
+}
+
+}  // namespace lockstep

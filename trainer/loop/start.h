@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "comm/communicator.h"
+#include "trainer/checkpoint/run_directory.h"
+#include "trainer/loop/session.h"
+
+namespace lockstep {
+
+enum class Start : std::uint8_t { afresh, resumed, finished };
+
+// Brings the session to where its run goes on. Rank 0 (the others pass null) looks into its run directory
+// and sends the newest checkpoint to all: no file system need be shared. Without one, or unless `resume`, the
+// weights are initialized. Throws DataError alike on all workers, having changed nothing, where the
+// checkpoint is broken, of another configuration (naming the keys) or of other data.
+Start find_start(Communicator& comm, const RunDirectory* directory, bool resume, Session& session);
+
+// A file of rank 0 in everyone's memory; `file` is read on rank 0 only.
+struct FileBytes {
+  Buffer contents;
+  std::size_t bytes = 0;
+};
+FileBytes broadcast_file(Communicator& comm, const std::filesystem::path& file);
+
+// Throws DataError, naming the keys, unless a run under `before` may go on under `now`.
+void check_continues(const Config& before, const Config& now, const std::string& file);
+
+}  // namespace lockstep

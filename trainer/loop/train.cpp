@@ -1,0 +1,236 @@
+#include "trainer/loop/train.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <exception>
+#include <numeric>
+#include <optional>
+#include <stdexcept>
+
+#include "comm/base/log.h"
+#include "layers/ops/elementwise.h"
+#include "trainer/config/config.h"
+#include "trainer/loop/agree.h"
+#include "trainer/loop/digests.h"
+#include "trainer/loop/recorder.h"
+#include "trainer/loop/session.h"
+#include "trainer/loop/start.h"
+#include "trainer/loop/stop.h"
+#include "trainer/optim/schedule.h"
+
+namespace lockstep {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Whether something that happens every so many epochs or steps, and at the end, happens after `step` steps.
+bool due(const std::optional<std::int64_t>& every_epochs, const std::optional<std::int64_t>& every_steps,
+         std::int64_t step, const StepCount& steps) {
+  const std::int64_t every = every_steps ? *every_steps : every_epochs.value_or(1) * steps.per_epoch;
+  return step == steps.total || step % every == 0;
+}
+
+// The loop of one worker. What only rank 0 has (run directory and recorder) is null on the others.
+class Training {
+ public:
+  Training(Communicator& comm, Session& session, RunDirectory* directory, Recorder* recorder)
+      : comm_(comm),
+        session_(session),
+        config_(session.config()),
+        directory_(directory),
+        recorder_(recorder),
+        saved_step_(session.counters().step) {
+    entries_.resize(config_.normalization.running_stats.size());
+    std::iota(entries_.begin(), entries_.end(), 0);
+  }
+
+  Outcome run() {
+    Loader loader = open_loader();
+    while (step() < session_.steps().total) {
+      const LoadedBatch* batch = nullptr;
+      const auto fetch = [&] {
+        batch = loader.next();
+        if (batch == nullptr) throw std::logic_error("the loader ended before the run");
+      };
+      if (asked_to_stop(fetch)) return stop();
+      train_on(*batch);
+      if (due(config_.evaluation.every_epochs, config_.evaluation.every_steps, step(), session_.steps()))
+        evaluate();
+      if (due(config_.checkpoint.every_epochs, config_.checkpoint.every_steps, step(), session_.steps()))
+        save();
+      if (step() == config_.train.stop_at_step && step() < session_.steps().total) return stop();
+    }
+    finish();
+    return Outcome::finished;
+  }
+
+ private:
+  std::int64_t step() const { return session_.counters().step; }
+
+  Loader open_loader() {
+    const Inputs& inputs = session_.inputs();
+    return Loader::training(inputs.data.train, inputs.transform, session_.model().layout(), config_.seed,
+                            config_.batch.global, config_.data.drop_last, step(), session_.steps().total);
+  }
+
+  // Does what may fail on this worker alone. The failure is kept until `asked_to_stop` tells all of it.
+  template <class Work>
+  void attempt(const Work& work) {
+    try {
+      if (!failure_) work();
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+
+  // Between two steps all workers hear of a failure, and of a wish to stop, of any of them. `fetch` brings
+  // the next batch.
+  template <class Fetch>
+  bool asked_to_stop(const Fetch& fetch) {
+    enum : std::uint8_t { go_on, leave, failed };
+    comm_.set_phase(fmt::format("step {}", step() + 1));
+    attempt(fetch);
+    const std::uint8_t mine = failure_ ? failed : StopSignals::requested() ? leave : go_on;
+    const std::uint8_t all = largest(comm_, "go on", mine);
+    if (all == failed) raise_failure();
+    return all == leave;
+  }
+
+  void raise_failure() {
+    agree(comm_, "failure", [&] {
+      if (failure_) std::rethrow_exception(failure_);
+    });
+  }
+
+  void train_on(const LoadedBatch& batch) {
+    const auto start = Clock::now();
+    Model& model = session_.model();
+    const BatchSums sums = model.train_step(comm_, session_.reducer(), batch.input(), step());
+    const double lr =
+        learning_rate(config_.schedule, config_.optimizer.lr, session_.steps().per_epoch, step());
+    session_.optimizer().update(model.arena(), model.gradients(), lr, step());
+    ++session_.counters().step;
+    const std::chrono::duration<double> taken = Clock::now() - start;
+
+    if (recorder_ == nullptr) return;
+    attempt([&] {
+      recorder_->trained(step(), sums, lr, taken.count());
+      const std::int64_t every = config_.train.digest_every;
+      if (every > 0 && step() % every == 0) recorder_->digested(digest_line(step(), tensors()));
+    });
+  }
+
+  // Model and optimizer, without the counters.
+  std::vector<ModelTensor> tensors() {
+    std::vector<ModelTensor> all = session_.state();
+    std::erase_if(all, [](const ModelTensor& tensor) { return tensor.name.starts_with("train."); });
+    return all;
+  }
+
+  void evaluate() {
+    const Datasets& data = session_.inputs().data;
+    const auto scores =
+        lockstep::evaluate(comm_, session_.model(), data.validation ? data.validation : data.test,
+                           session_.inputs().transform, config_.evaluation.batch, entries_);
+    Counters& counters = session_.counters();
+    if (counters.best_step == 0 || scores[0].accuracy > counters.best_accuracy) {
+      counters.best_accuracy = scores[0].accuracy;
+      counters.best_step = step();
+    }
+    if (recorder_ != nullptr) attempt([&] { recorder_->evaluated(step(), scores); });
+  }
+
+  void check_finite() {
+    if (all_finite(session_.model().arena())) return;
+    throw DivergedError(
+        fmt::format("step {}: the weights are no longer finite; nothing was saved from it. A "
+                    "smaller optimizer.lr or a longer schedule.warmup_epochs may help",
+                    step()));
+  }
+
+  void save() {
+    comm_.set_phase("checkpoint");
+    check_finite();
+    agree(comm_, "checkpoint", [&] {
+      if (directory_ == nullptr) return;
+      save_tensors(directory_->checkpoint(step()), session_.state(), session_.metadata());
+      directory_->committed(step(), config_.checkpoint.keep);
+    });
+    saved_step_ = step();
+  }
+
+  Outcome stop() {
+    if (saved_step_ != step() || step() == 0) save();
+    if (recorder_ != nullptr) {
+      recorder_->say(fmt::format("stopped after step {} of {}, and saved; go on with --resume", step(),
+                                 session_.steps().total));
+    }
+    return Outcome::stopped;
+  }
+
+  void finish() {
+    comm_.set_phase("end");
+    raise_failure();
+    agree(comm_, "final model", [&] {
+      if (directory_ != nullptr)
+        save_tensors(directory_->final_file(), session_.model().state(), session_.metadata());
+    });
+    if (recorder_ == nullptr) return;
+    const Counters& counters = session_.counters();
+    recorder_->say(
+        fmt::format("finished {} steps at {:.0f} images/s; best val_accuracy {:.4f} after step {}; {}",
+                    step(), recorder_->images_per_s(), counters.best_accuracy, counters.best_step,
+                    directory_->final_file().string()));
+  }
+
+  Communicator& comm_;
+  Session& session_;
+  const Config& config_;
+  RunDirectory* directory_;
+  Recorder* recorder_;
+  std::vector<std::size_t> entries_;
+  std::exception_ptr failure_;
+  std::int64_t saved_step_;
+};
+
+void say_start(const RunDirectory& directory, Recorder& recorder, Start start, std::int64_t step) {
+  if (start == Start::resumed) {
+    recorder.say(fmt::format("resuming {} after step {}", directory.path().string(), step));
+  } else {
+    recorder.say(fmt::format("writing {}", directory.path().string()));
+  }
+}
+
+}  // namespace
+
+Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open) {
+  comm.set_phase("start");
+  require_equal_hosts(comm);
+  Session session(comm, config, open_inputs(comm, config));
+
+  // Last of what may fail, because it is the first that changes anything.
+  std::optional<RunDirectory> directory;
+  agree(comm, "run directory", [&] {
+    if (comm.rank() == 0) directory.emplace(config.run_dir, open, comm.timeout());
+  });
+  RunDirectory* const own = directory ? &*directory : nullptr;
+  const Start start = find_start(comm, own, open == RunDirectory::Open::resume, session);
+  if (start == Start::finished) {
+    if (own != nullptr) spdlog::info("{} is finished: {}", config.run_dir, own->final_file().string());
+    return Outcome::finished;
+  }
+
+  std::optional<Recorder> recorder;
+  agree(comm, "run files", [&] {
+    if (own == nullptr) return;
+    own->write_text(own->config(), to_yaml(config));
+    recorder.emplace(*own, config, session.steps(), session.counters().step);
+    say_start(*own, *recorder, start, session.counters().step);
+  });
+  const Outcome outcome = Training(comm, session, own, recorder ? &*recorder : nullptr).run();
+  comm.barrier(Lane::statistics, "leave").wait();
+  return outcome;
+}
+
+}  // namespace lockstep

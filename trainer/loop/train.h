@@ -1,0 +1,16 @@
+#pragma once
+
+#include "comm/communicator.h"
+#include "trainer/checkpoint/run_directory.h"
+#include "trainer/config/schema.h"
+
+namespace lockstep {
+
+enum class Outcome { finished, stopped };
+
+// One worker's whole training run: opens data and run directory, trains, evaluates, saves. Every worker calls
+// it. Errors that it throws (UsageError, DataError, DivergedError) are the same on all workers; a CommError
+// is not. `stopped`: asked to stop, and a checkpoint was saved; all workers have reached this point.
+Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open);
+
+}  // namespace lockstep
