@@ -125,13 +125,11 @@ Facts read_facts(const Metadata& metadata, const std::string& file) {
 
 Config read_config(const Metadata& metadata, const std::string& file) {
   check_version(metadata, file);
+  const std::string& config = entry(metadata, "config", file);
   try {
-    return from_result_json(entry(metadata, "config", file));
-  } catch (const DataError&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw DataError(
-        fmt::format("{}: the configuration in its metadata cannot be read: {}", file, error.what()));
+    return from_result_json(config);
+  } catch (const DataError& error) {
+    throw DataError(fmt::format("{}: {}", file, error.what()));
   }
 }
 

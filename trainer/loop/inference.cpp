@@ -38,7 +38,7 @@ Config with_settings(Config config, const std::filesystem::path& file,
                     setting));
   }
   config.data.path = data_path_of_run(file);
-  return parse_config(to_yaml(config), file.string(), settings);
+  return with_settings(config, settings);
 }
 
 }  // namespace
@@ -61,7 +61,7 @@ Trained open_trained(const std::filesystem::path& file, std::span<const std::str
   const std::string name = file.string();
   const SafetensorsFile contents = SafetensorsFile::read(file);
   Facts facts = read_facts(contents.metadata(), name);
-  Config config = with_settings(read_config(contents.metadata(), name), file, settings);
+  Config config = as_used_here(read_config(contents.metadata(), name), file, settings);
   Model model(model_options(config, facts.input), 1, 0);
   load_tensors(contents, name, model.state(), true);
   return {std::move(config), std::move(facts), std::move(model)};

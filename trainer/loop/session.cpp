@@ -14,20 +14,12 @@
 namespace lockstep {
 namespace {
 
-std::vector<double> per_channel(const char* key, const std::vector<double>& given, std::int64_t channels,
-                                const std::vector<double>& measured) {
-  if (given.empty()) return measured;
-  if (given.size() == static_cast<std::size_t>(channels)) return given;
-  throw UsageError(
-      fmt::format("{} has {} value(s), but the images have {} channel(s)", key, given.size(), channels));
-}
-
+// As given, else measured; the transform checks that it suits the images.
 InputNormalization normalization(const DataConfig& config, const Dataset& training) {
   InputNormalization measured;
   if (config.mean.empty() || config.deviation.empty()) measured = measure_normalization(training);
-  const std::int64_t channels = training.shape().channels;
-  return {per_channel("data.mean", config.mean, channels, measured.mean),
-          per_channel("data.deviation", config.deviation, channels, measured.deviation)};
+  return {config.mean.empty() ? measured.mean : config.mean,
+          config.deviation.empty() ? measured.deviation : config.deviation};
 }
 
 // What tells one data set from another without reading it twice.

@@ -1,0 +1,189 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "comm/base/hash.h"
+#include "layers/ops/threads.h"
+#include "trainer/cli/arguments.h"
+#include "trainer/cli/commands.h"
+#include "trainer/config/config.h"
+#include "trainer/data/dataset.h"
+#include "trainer/loop/digests.h"
+#include "trainer/loop/inference.h"
+#include "trainer/loop/memory.h"
+#include "trainer/loop/setup.h"
+
+namespace lockstep {
+namespace {
+
+using nlohmann::ordered_json;
+
+Usage usage() {
+  Usage usage;
+  usage.command = "inspect";
+  usage.synopsis = "CHECKPOINT|CONFIG.yaml [--digest] [--plan] [--json]";
+  usage.purpose =
+      "Shows the tensors and the metadata of a checkpoint, or those that a configuration starts with and the "
+      "memory that its plan needs on one worker.";
+  usage.example = "lockstep inspect runs/fashion_mnist/final.safetensors --digest";
+  usage.options = {
+      {"digest", "", "a digest of each tensor, and one of all"},
+      {"plan", "", "how a step of the model runs: segments, operations, what is kept"},
+      {"json", "", "print one JSON object: tensors, metadata, digest, plan"},
+  };
+  usage.operands = {"CHECKPOINT|CONFIG.yaml"};
+  usage.required_operands = 1;
+  return usage;
+}
+
+const char* name_of(DType dtype) {
+  switch (dtype) {
+    case DType::u8:
+      return "u8";
+    case DType::i32:
+      return "i32";
+    case DType::i64:
+      return "i64";
+    case DType::f32:
+      return "f32";
+    case DType::f64:
+      return "f64";
+  }
+  return "";
+}
+
+template <class T>
+void add_range(ordered_json& row, std::span<const std::byte> bytes) {
+  std::vector<T> values(bytes.size() / sizeof(T));
+  if (values.empty()) return;
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  double sum = 0;
+  for (const T value : values) sum += static_cast<double>(value);
+  row["min"] = *least;
+  row["max"] = *most;
+  row["mean"] = sum / static_cast<double>(values.size());
+}
+
+void add_range(ordered_json& row, const TensorView& tensor) {
+  switch (tensor.dtype) {
+    case DType::u8:
+      return add_range<std::uint8_t>(row, tensor.bytes);
+    case DType::i32:
+      return add_range<std::int32_t>(row, tensor.bytes);
+    case DType::i64:
+      return add_range<std::int64_t>(row, tensor.bytes);
+    case DType::f32:
+      return add_range<float>(row, tensor.bytes);
+    case DType::f64:
+      return add_range<double>(row, tensor.bytes);
+  }
+}
+
+// Tensors with their ranges, and with `digests` a digest of each and one of all (names and digests, in
+// order).
+ordered_json describe_tensors(const std::vector<TensorView>& tensors, bool digests) {
+  ordered_json report;
+  std::string all;
+  for (const TensorView& tensor : tensors) {
+    ordered_json row{{"name", tensor.name}, {"dtype", name_of(tensor.dtype)}, {"shape", tensor.dims}};
+    add_range(row, tensor);
+    if (digests) {
+      row["digest"] = digest(tensor.bytes);
+      all += fmt::format("{} {}\n", tensor.name, row["digest"].get<std::string>());
+    }
+    report["tensors"].push_back(std::move(row));
+  }
+  if (digests) report["digest"] = fmt::format("{:016x}", hash64(std::string_view(all)));
+  return report;
+}
+
+ordered_json inspect_checkpoint(const std::string& path, bool digests, bool plan) {
+  const SafetensorsFile file = SafetensorsFile::read(path);
+  ordered_json report = describe_tensors(file.tensors(), digests);
+  for (const auto& [key, value] : file.metadata()) report["metadata"][key] = value;
+  if (plan) report["plan"] = open_trained(path, {}).model.describe_plan();
+  return report;
+}
+
+InputFacts input_of(const Config& config) {
+  const SyntheticConfig& synthetic = config.data.synthetic;
+  switch (config.data.dataset) {
+    case DataConfig::Dataset::fashion_mnist:
+      return {{28, 28, 1}, 10};
+    case DataConfig::Dataset::synthetic:
+      return {{synthetic.height, synthetic.width, synthetic.channels}, synthetic.classes};
+    case DataConfig::Dataset::idx:
+      break;
+  }
+  const Datasets data = open_datasets(config.data, config.seed);
+  return {data.train->shape(), data.train->classes()};
+}
+
+ordered_json inspect_config(const std::string& path, bool digests, bool plan) {
+  const Config config = load_config(path, {});
+  Model model(model_options(config, input_of(config)), 1, 0);
+  model.initialize();
+  std::vector<TensorView> tensors;
+  for (const ModelTensor& tensor : model.state()) {
+    tensors.push_back({tensor.name, tensor.dtype, tensor.dims, tensor.bytes});
+  }
+  ordered_json report = describe_tensors(tensors, digests);
+  report["plan_bytes"] = model.memory_bytes(config.batch.global, config.evaluation.batch);
+  if (plan) report["plan"] = model.describe_plan();
+  return report;
+}
+
+std::string number(const ordered_json& row, const char* key) {
+  if (!row.contains(key)) return "-";
+  const ordered_json& value = row[key];
+  return value.is_number_float() ? fmt::format("{:.5g}", value.get<double>()) : value.dump();
+}
+
+void print(const ordered_json& report) {
+  fmt::print("{:<44} {:<5} {:<20} {:>12} {:>12} {:>12}\n", "tensor", "type", "shape", "min", "max", "mean");
+  for (const ordered_json& row : report.value("tensors", ordered_json::array())) {
+    fmt::print("{:<44} {:<5} {:<20} {:>12} {:>12} {:>12}{}\n", row["name"].get<std::string>(),
+               row["dtype"].get<std::string>(), to_string(row["shape"].get<Dims>()), number(row, "min"),
+               number(row, "max"), number(row, "mean"),
+               row.contains("digest") ? "  " + row["digest"].get<std::string>() : "");
+  }
+  if (report.contains("digest")) fmt::print("digest of all: {}\n", report["digest"].get<std::string>());
+  if (report.contains("metadata")) {
+    fmt::print("\nmetadata\n");
+    for (const auto& [key, value] : report["metadata"].items()) {
+      fmt::print("  {}: {}\n", key, value.get<std::string>());
+    }
+  }
+  if (report.contains("plan_bytes")) {
+    fmt::print("\nthe plan needs {} on one worker\n",
+               readable_bytes(report["plan_bytes"].get<std::size_t>()));
+  }
+  if (report.contains("plan")) fmt::print("\nplan\n{}\n", report["plan"].get<std::string>());
+}
+
+}  // namespace
+
+int run_inspect(const std::vector<std::string>& command_line) {
+  const auto arguments = parse_arguments(usage(), command_line);
+  if (!arguments) return 0;
+  require_one_worker("inspect");
+  prepare_compute_thread();
+
+  const std::string& path = arguments->operands()[0];
+  const bool is_config = path.ends_with(".yaml") || path.ends_with(".yml");
+  const ordered_json report =
+      is_config ? inspect_config(path, arguments->has("digest"), arguments->has("plan"))
+                : inspect_checkpoint(path, arguments->has("digest"), arguments->has("plan"));
+  if (arguments->has("json")) {
+    fmt::print("{}\n", report.dump());
+  } else {
+    print(report);
+  }
+  return 0;
+}
+
+}  // namespace lockstep
