@@ -1,11 +1,9 @@
 #include "trainer/loop/train.h"
 
-#include <limits>
-#include <optional>
-
 #include "comm/base/error.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/cli/commands.h"
+#include "trainer/cli/workers_option.h"
 #include "trainer/config/config.h"
 #include "trainer/loop/stop.h"
 #include "trainer/loop/workers.h"
@@ -29,16 +27,11 @@ Usage usage() {
       set_option(),
       {"resume", "", "go on from the newest complete checkpoint; start afresh where there is none"},
       {"overwrite", "", "remove the run that run_dir holds, and start afresh"},
-      {"workers", "N", "threads of this process that train together (default 1); not under a launcher"},
+      workers_option(),
   };
   usage.operands = {"CONFIG.yaml"};
   usage.required_operands = 1;
   return usage;
-}
-
-std::optional<int> workers_option(const Arguments& arguments) {
-  if (!arguments.has("workers")) return std::nullopt;
-  return static_cast<int>(arguments.integer("workers", 1, 1, std::numeric_limits<int>::max()));
 }
 
 RunDirectory::Open how_to_open(const Arguments& arguments) {
@@ -55,7 +48,7 @@ int run_train(const std::vector<std::string>& command_line) {
   require_exclusive(usage(), *arguments, "resume", "overwrite");
 
   const Config config = load_config(arguments->operands()[0], arguments->values("set"));
-  const Workers workers = choose_workers(config, workers_option(*arguments));
+  const Workers workers = choose_workers(config, requested_workers(*arguments));
   auto outcome = Outcome::finished;
   run_workers(workers, config.comm, [&](Communicator& comm) {
     const Outcome mine = train(comm, config, how_to_open(*arguments));

@@ -86,9 +86,9 @@ std::vector<std::string> gather_texts(Communicator& comm, std::string_view name,
   return texts;
 }
 
-std::uint8_t largest(Communicator& comm, std::string_view name, std::uint8_t mine) {
-  std::vector<std::uint8_t> all(static_cast<std::size_t>(comm.size()));
-  comm.all_gather(Lane::statistics, name, std::span<const std::uint8_t>(&mine, 1), std::span(all),
+std::int64_t largest(Communicator& comm, std::string_view name, std::int64_t mine) {
+  std::vector<std::int64_t> all(static_cast<std::size_t>(comm.size()));
+  comm.all_gather(Lane::statistics, name, std::span<const std::int64_t>(&mine, 1), std::span(all),
                   one_each(comm))
       .wait();
   return *std::max_element(all.begin(), all.end());

@@ -16,7 +16,7 @@ namespace lockstep {
 std::vector<std::string> gather_texts(Communicator& comm, std::string_view name, const std::string& mine);
 
 // The largest of all workers' values.
-std::uint8_t largest(Communicator& comm, std::string_view name, std::uint8_t mine);
+std::int64_t largest(Communicator& comm, std::string_view name, std::int64_t mine);
 
 // Rank 0's value, everywhere.
 std::int64_t from_rank_0(Communicator& comm, std::string_view name, std::int64_t value);

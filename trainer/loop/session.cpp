@@ -2,9 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
-
-#include <cmath>
 
 #include "comm/base/log.h"
 #include "layers/ops/fingerprint.h"
@@ -33,15 +30,6 @@ std::string describe_data(const Inputs& inputs) {
                      to_string(inputs.facts().shape), inputs.facts().classes, pixels.mean, pixels.deviation);
 }
 
-// Overlapping the exchange with backward needs a core for it to run on.
-bool choose_overlap(Communicator& comm, const Config& config, int workers_here) {
-  using Overlap = CommConfig::Overlap;
-  const bool idle_cores = workers_here * config.threads <= sysconf(_SC_NPROCESSORS_ONLN);
-  const bool mine = config.comm.overlap == Overlap::automatic ? comm.size() > 1 && idle_cores
-                                                              : config.comm.overlap == Overlap::on;
-  return from_rank_0(comm, "overlap", mine ? 1 : 0) != 0;
-}
-
 }  // namespace
 
 Inputs open_inputs(Communicator& comm, const Config& config) {
@@ -63,8 +51,7 @@ Inputs open_inputs(Communicator& comm, const Config& config) {
 
 Session::Session(Communicator& comm, const Config& config, Inputs inputs)
     : config_(config), inputs_(std::move(inputs)) {
-  const int workers_here = workers_on_host(comm);
-  const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_here);
+  const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
   std::size_t needed = 0;
   agree(comm, "model", [&] {
     const std::int64_t samples = inputs_.data.train->size();
@@ -76,14 +63,12 @@ Session::Session(Communicator& comm, const Config& config, Inputs inputs)
     optimizer_ = make_optimizer(config, *model_);
   });
 
-  GradientReducer::Options options;
-  options.bucket_bytes = static_cast<std::size_t>(std::llround(config.comm.bucket_mib * (1 << 20)));
-  options.overlap = choose_overlap(comm, config, workers_here);
+  const auto options = reduction_options(comm, config);
   reducer_ = std::make_unique<GradientReducer>(comm, model_->layout(), model_->gradient_tensors(), options);
 
   if (comm.rank() != 0) return;
   spdlog::info(
-      "{} on {} samples: {} worker(s) ({}) of {} thread(s), {} shards, batch {}, {} steps of {} an epoch",
+      "{} on {} samples: {} worker(s) ({}) of {} thread(s), {} shards, batch {}, {} steps ({} an epoch)",
       config.model.name.empty() ? "layers" : config.model.name, inputs_.data.train->size(), comm.size(),
       comm.transport(), config.threads, config.batch.shards, config.batch.global, steps_.total,
       steps_.per_epoch);

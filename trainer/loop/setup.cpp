@@ -1,12 +1,15 @@
 #include "trainer/loop/setup.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "comm/base/error.h"
 #include "trainer/data/sampler.h"
+#include "trainer/loop/agree.h"
 #include "trainer/optim/schedule.h"
 
 namespace lockstep {
@@ -44,6 +47,17 @@ std::unique_ptr<Optimizer> make_optimizer(const Config& config, Model& model) {
     ranges.push_back({parameter.name, parameter.offset, parameter.count(), parameter.decays()});
   }
   return make_optimizer(config.optimizer, std::move(ranges), model.arena().size());
+}
+
+GradientReducer::Options reduction_options(Communicator& comm, const Config& config) {
+  using Overlap = CommConfig::Overlap;
+  const bool idle_cores = workers_on_host(comm) * config.threads <= sysconf(_SC_NPROCESSORS_ONLN);
+  const bool overlap = config.comm.overlap == Overlap::automatic ? comm.size() > 1 && idle_cores
+                                                                 : config.comm.overlap == Overlap::on;
+  GradientReducer::Options options;
+  options.bucket_bytes = static_cast<std::size_t>(std::llround(config.comm.bucket_mib * (1 << 20)));
+  options.overlap = from_rank_0(comm, "overlap", overlap ? 1 : 0) != 0;
+  return options;
 }
 
 StepCount count_steps(const Config& config, std::int64_t samples) {

@@ -19,6 +19,10 @@ struct InputFacts {
 ModelOptions model_options(const Config& config, const InputFacts& input);
 std::unique_ptr<Optimizer> make_optimizer(const Config& config, Model& model);
 
+// How gradients are summed, as comm.bucket_mib and comm.overlap have it. Collective: whether the exchange
+// overlaps backward is rank 0's choice; by default it does where there is a core for every computing thread.
+GradientReducer::Options reduction_options(Communicator& comm, const Config& config);
+
 struct StepCount {
   std::int64_t per_epoch = 0;
   std::int64_t total = 0;

@@ -88,11 +88,11 @@ class Training {
   // the next batch.
   template <class Fetch>
   bool asked_to_stop(const Fetch& fetch) {
-    enum : std::uint8_t { go_on, leave, failed };
+    enum : std::int64_t { go_on, leave, failed };
     comm_.set_phase(fmt::format("step {}", step() + 1));
     attempt(fetch);
-    const std::uint8_t mine = failure_ ? failed : StopSignals::requested() ? leave : go_on;
-    const std::uint8_t all = largest(comm_, "go on", mine);
+    const std::int64_t mine = failure_ ? failed : StopSignals::requested() ? leave : go_on;
+    const std::int64_t all = largest(comm_, "go on", mine);
     if (all == failed) raise_failure();
     return all == leave;
   }
