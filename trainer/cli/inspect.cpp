@@ -57,15 +57,21 @@ const char* name_of(DType dtype) {
 
 template <class T>
 void add_range(ordered_json& row, std::span<const std::byte> bytes) {
-  std::vector<T> values(bytes.size() / sizeof(T));
-  if (values.empty()) return;
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  const std::size_t count = bytes.size() / sizeof(T);
+  if (count == 0) return;
+  T least{};
+  T most{};
   double sum = 0;
-  for (const T value : values) sum += static_cast<double>(value);
-  row["min"] = *least;
-  row["max"] = *most;
-  row["mean"] = sum / static_cast<double>(values.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    T value;
+    std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
+    least = i == 0 ? value : std::min(least, value);
+    most = i == 0 ? value : std::max(most, value);
+    sum += static_cast<double>(value);
+  }
+  row["min"] = least;
+  row["max"] = most;
+  row["mean"] = sum / static_cast<double>(count);
 }
 
 void add_range(ordered_json& row, const TensorView& tensor) {
@@ -149,7 +155,7 @@ void print(const ordered_json& report) {
     fmt::print("{:<44} {:<5} {:<20} {:>12} {:>12} {:>12}{}\n", row["name"].get<std::string>(),
                row["dtype"].get<std::string>(), to_string(row["shape"].get<Dims>()), number(row, "min"),
                number(row, "max"), number(row, "mean"),
-               row.contains("digest") ? "  " + row["digest"].get<std::string>() : "");
+               row.contains("digest") ? fmt::format("  {}", row["digest"].get<std::string>()) : "");
   }
   if (report.contains("digest")) fmt::print("digest of all: {}\n", report["digest"].get<std::string>());
   if (report.contains("metadata")) {

@@ -28,8 +28,7 @@ bool leaves_model_alone(std::string_view setting) {
   return false;
 }
 
-Config with_settings(Config config, const std::filesystem::path& file,
-                     std::span<const std::string> settings) {
+Config as_used_here(Config config, const std::filesystem::path& file, std::span<const std::string> settings) {
   for (const std::string& setting : settings) {
     if (leaves_model_alone(setting)) continue;
     throw UsageError(
