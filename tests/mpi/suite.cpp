@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
+#include <utility>
 
 #include "comm/mpi/mpi.h"
 #include "tests/support/transport_suite.h"
@@ -15,7 +17,7 @@ namespace {
 
 class Case : public testing::Test {
  public:
-  Case(Communicator& comm, const Behaviour& behaviour) : comm_(comm), behaviour_(behaviour) {}
+  Case(Communicator& comm, Behaviour behaviour) : comm_(comm), behaviour_(std::move(behaviour)) {}
 
   void TestBody() override {
     comm_.set_phase(behaviour_.name);

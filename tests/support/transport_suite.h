@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -80,10 +81,9 @@ inline void all_gather_brings_everyone_the_same(Communicator& comm) {
 
 inline void all_gather_takes_counts_that_differ(Communicator& comm) {
   for (std::size_t shift = 0; shift < counts.size(); ++shift) {
-    std::vector<std::size_t> sizes;
-    for (int rank = 0; rank < comm.size(); ++rank) {
-      sizes.push_back(counts[(static_cast<std::size_t>(rank) + shift) % counts.size()]);
-    }
+    std::vector<std::size_t> sizes(static_cast<std::size_t>(comm.size()));
+    for (std::size_t rank = 0; rank < sizes.size(); ++rank)
+      sizes[rank] = counts[(rank + shift) % counts.size()];
     gather(comm, sizes);
   }
 }
@@ -131,11 +131,11 @@ inline void barriers_can_be_repeated(Communicator& comm) {
 inline void many_collectives_may_be_under_way_on_a_lane(Communicator& comm) {
   constexpr int rounds = 12;
   const std::vector<std::size_t> sizes(static_cast<std::size_t>(comm.size()), 501);
-  std::vector<std::vector<std::int32_t>> mine;
+  std::vector<std::vector<std::int32_t>> mine(rounds);
   std::vector<std::vector<std::int32_t>> all(rounds, std::vector<std::int32_t>(sizes.size() * 501));
   std::vector<Pending> pending;
-  for (int round = 0; round < rounds; ++round) mine.push_back(message(comm.rank(), round, 501));
   for (std::size_t round = 0; round < rounds; ++round) {
+    mine[round] = message(comm.rank(), static_cast<int>(round), 501);
     pending.push_back(
         comm.all_gather(Lane::gather, "round", view(mine[round]), std::span(all[round]), sizes));
   }
@@ -275,12 +275,12 @@ inline void reduce_step(GradientReducer& reducer, std::int64_t present, bool in_
                         const std::vector<std::vector<float>>& leaves) {
   const std::size_t elements = leaves[0].size();
   std::vector<std::vector<float>> arenas;
-  std::vector<float*> pointers;
   for (const Range node : reducer.nodes()) {
     arenas.push_back(reference_sum(node.begin, node.end, present, leaves)
                          .value_or(std::vector<float>(elements, std::nanf(""))));
   }
-  for (auto& arena : arenas) pointers.push_back(arena.data());
+  std::vector<float*> pointers(arenas.size());
+  std::ranges::transform(arenas, pointers.begin(), [](auto& arena) { return arena.data(); });
   std::vector<float> separate(elements, -7.0F);
   const bool shares = in_place && !arenas.empty();
   std::vector<float>& out = shares ? arenas[0] : separate;
