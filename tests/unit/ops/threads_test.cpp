@@ -86,11 +86,12 @@ std::vector<NamedKernel> kernels() {
   return all;
 }
 
-// The reference is made and run on a thread of its own.
+// The reference is made and run on a thread of its own, where OpenMP is told so here.
 Outcome alone(const NamedKernel& named) {
   Outcome outcome;
   on_fresh_thread([&] {
     prepare_compute_thread();
+    omp_set_num_threads(1);
     const auto kernel = named.make(1);
     prepare(*kernel, named.trial);
     outcome = run(*kernel, named.trial);
