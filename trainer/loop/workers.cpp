@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <exception>
 
 #include "comm/base/log.h"
 #include "comm/mpi/mpi.h"
@@ -28,7 +29,7 @@ Workers under_launcher(const Launch& launch, Backend backend, std::optional<int>
                     "auto or mpi, or start without the launcher, with --workers {}",
                     launch.size, launch.size));
   }
-  return {Workers::Kind::mpi, launch.size};
+  return {Workers::Kind::mpi, launch.size, launch.rank};
 }
 
 Workers alone(Backend backend, std::optional<int> requested) {
@@ -39,19 +40,29 @@ Workers alone(Backend backend, std::optional<int> requested) {
   }
   const int count = requested.value_or(1);
   const bool threads = count > 1 || backend == Backend::threads;
-  return {threads ? Workers::Kind::threads : Workers::Kind::single, count};
+  return {threads ? Workers::Kind::threads : Workers::Kind::single, count, 0};
 }
 
+// What all workers threw alike is kept until MPI has ended in order, which waits for all: a launcher kills
+// those that still run when the first one leaves with an error, among them perhaps the one that tells it.
 void run_mpi(const std::function<void(Communicator&)>& worker) {
-  const auto comm = make_mpi();
-  try {
-    worker(*comm);
-  } catch (const Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    spdlog::error("rank {}, {}: {}", comm->rank(), comm->phase(), error.what());
-    comm->abort(ExitCode::bug);
-  }
+  std::exception_ptr alike;
+  const auto run = [&](Communicator& comm) {
+    try {
+      worker(comm);
+    } catch (const CommError&) {
+      throw;
+    } catch (const Error&) {
+      alike = std::current_exception();
+    } catch (const std::exception& error) {
+      spdlog::critical(
+          "{} (rank {}, {}): this is a bug of ours, please report it with command line and configuration",
+          error.what(), comm.rank(), comm.phase());
+      comm.abort(ExitCode::bug);
+    }
+  };
+  run(*make_mpi());
+  if (alike) std::rethrow_exception(alike);
 }
 
 }  // namespace
@@ -72,6 +83,7 @@ Workers choose_workers(const Config& config, std::optional<int> requested) {
 
 void run_workers(const Workers& workers, const CommConfig& config,
                  const std::function<void(Communicator&)>& worker) {
+  start_log(workers.rank);
   const auto prepared = [&](Communicator& comm) {
     prepare_compute_thread();
     comm.set_timeout(

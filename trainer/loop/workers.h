@@ -15,6 +15,7 @@ struct Workers {
   enum class Kind : std::uint8_t { single, threads, mpi };
   Kind kind = Kind::single;
   int count = 1;
+  int rank = 0;  // of this process
 };
 
 // Under a launcher: its processes, with MPI. Alone: `requested` threads of this process (default 1).

@@ -1,0 +1,231 @@
+#include "trainer/loop/train.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "comm/base/error.h"
+#include "comm/single/single.h"
+#include "trainer/loop/digests.h"
+#include "trainer/loop/evaluate.h"
+#include "trainer/loop/inference.h"
+#include "trainer/loop/stop.h"
+#include "trainer/loop/workers.h"
+
+namespace lockstep {
+namespace {
+
+using testing::HasSubstr;
+using Open = RunDirectory::Open;
+
+// A run small enough for a test: 4 steps an epoch, the last of which leaves shards empty.
+class Train : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "train-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    config_.model = {.name = "mlp", .layers = {}, .hidden = {6}, .dropout = 0.25};
+    config_.batch = {.global = 10, .shards = 4};
+    config_.data.dataset = DataConfig::Dataset::synthetic;
+    config_.data.synthetic = {
+        .samples = 33, .test_samples = 13, .height = 4, .width = 4, .channels = 1, .classes = 3};
+    config_.data.augment.flip = true;
+    config_.normalization.running_stats = {
+        {}, {.name = "cumulative", .kind = RunningStatistics::Kind::cumulative, .momentum = 0}};
+    config_.schedule.epochs = 2;
+    config_.evaluation.batch = 5;
+    config_.train.digest_every = 1;
+    config_.train.log_every = 1;
+    config_.comm.timeout_s = 20;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Config in(const std::string& run) const {
+    Config config = config_;
+    config.run_dir = (folder_ / run).string();
+    return config;
+  }
+  static Outcome run(const Config& config, int workers, Open open = Open::fresh) {
+    Outcome outcome = Outcome::finished;
+    run_workers({Workers::Kind::threads, workers, 0}, config.comm, [&](Communicator& comm) {
+      const Outcome mine = train(comm, config, open);
+      if (comm.rank() == 0) outcome = mine;
+    });
+    return outcome;
+  }
+  std::string bytes(const std::string& file) const {
+    std::ifstream stream(folder_ / file, std::ios::binary);
+    EXPECT_TRUE(stream) << file;
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+  // metrics.jsonl without what depends on the clock.
+  std::vector<nlohmann::json> metrics(const std::string& run) const {
+    std::ifstream stream(folder_ / run / "metrics.jsonl");
+    std::vector<nlohmann::json> lines;
+    for (std::string line; std::getline(stream, line);) {
+      lines.push_back(nlohmann::json::parse(line));
+      lines.back().erase("images_per_s");
+    }
+    return lines;
+  }
+
+  std::filesystem::path folder_;
+  Config config_;
+};
+
+constexpr const char* last_checkpoint = "/checkpoints/step-00000008.safetensors";
+
+TEST_F(Train, AnyNumberOfWorkersWritesTheSameBytes) {
+  run(in("one"), 1);
+  for (const int workers : {2, 3, 4}) {
+    const std::string name = "workers" + std::to_string(workers);
+    run(in(name), workers);
+    EXPECT_EQ(bytes(name + "/final.safetensors"), bytes("one/final.safetensors")) << name;
+    EXPECT_EQ(bytes(name + last_checkpoint), bytes("one" + std::string(last_checkpoint))) << name;
+    EXPECT_EQ(bytes(name + "/digests.jsonl"), bytes("one/digests.jsonl")) << name;
+    EXPECT_EQ(metrics(name), metrics("one")) << name;
+  }
+}
+
+TEST_F(Train, StoppedAndResumedElsewhereItWritesTheSameBytes) {
+  run(in("whole"), 2);
+  for (const std::int64_t step : {1, 4, 7}) {  // the first step, an epoch's last, its last but one
+    const std::string name = "stopped" + std::to_string(step);
+    Config config = in(name);
+    config.train.stop_at_step = step;
+    EXPECT_EQ(run(config, 4), Outcome::stopped);
+    EXPECT_FALSE(std::filesystem::exists(folder_ / name / "final.safetensors"));
+    EXPECT_EQ(run(in(name), 3, Open::resume), Outcome::finished);
+    EXPECT_EQ(bytes(name + "/final.safetensors"), bytes("whole/final.safetensors")) << name;
+    EXPECT_EQ(bytes(name + last_checkpoint), bytes("whole" + std::string(last_checkpoint))) << name;
+    EXPECT_EQ(bytes(name + "/digests.jsonl"), bytes("whole/digests.jsonl")) << name;
+    EXPECT_EQ(metrics(name), metrics("whole")) << name;
+  }
+}
+
+TEST_F(Train, EvaluatingTheFileGivesExactlyWhatTrainingWrote) {
+  run(in("run"), 3);
+  const auto last = metrics("run").back();
+  Trained trained = open_trained(folder_ / "run/final.safetensors", {});
+  const auto comm = make_single();
+  const Datasets data = open_datasets(trained.config.data, trained.config.seed);
+  const auto scores = evaluate(*comm, trained.model, data.test, trained.transform(),
+                               trained.config.evaluation.batch, {0, trained.entry("cumulative")});
+  EXPECT_EQ(scores[0].samples, 13);
+  EXPECT_EQ(scores[0].loss, last.at("val_loss").get<double>());
+  EXPECT_EQ(scores[0].accuracy, last.at("val_accuracy").get<double>());
+  EXPECT_EQ(scores[1].accuracy, last.at("val_accuracy.cumulative").get<double>());
+}
+
+TEST_F(Train, ResumingWhereNothingIsStartsAfresh) {
+  EXPECT_EQ(run(in("new"), 1, Open::resume), Outcome::finished);
+  run(in("fresh"), 1);
+  EXPECT_EQ(bytes("new/final.safetensors"), bytes("fresh/final.safetensors"));
+}
+
+TEST_F(Train, ResumingAFinishedRunChangesNothing) {
+  run(in("run"), 1);
+  const std::string before = bytes("run/metrics.jsonl");
+  EXPECT_EQ(run(in("run"), 2, Open::resume), Outcome::finished);
+  EXPECT_EQ(bytes("run/metrics.jsonl"), before);
+}
+
+TEST_F(Train, ResumingWithAnotherResultIsRefusedAndNamesTheKey) {
+  Config config = in("run");
+  config.train.stop_at_step = 3;
+  run(config, 1);
+  const std::string before = bytes("run/config.yaml");
+  Config changed = in("run");
+  changed.optimizer.lr = 0.7;
+  try {
+    run(changed, 2, Open::resume);
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("optimizer.lr"));
+  }
+  EXPECT_EQ(bytes("run/config.yaml"), before);
+}
+
+TEST_F(Train, AFinishedRunMayGoOnForMoreEpochsOfTheSameSchedule) {
+  config_.schedule.decay = ScheduleConfig::Decay::constant;
+  run(in("longer"), 2);
+  config_.schedule.epochs = 3;
+  EXPECT_EQ(run(in("longer"), 1, Open::resume), Outcome::finished);
+  run(in("at once"), 2);
+  EXPECT_EQ(bytes("longer/final.safetensors"), bytes("at once/final.safetensors"));
+  EXPECT_EQ(bytes("longer/digests.jsonl"), bytes("at once/digests.jsonl"));
+}
+
+TEST_F(Train, ADirectoryThatHoldsARunIsLeftAlone) {
+  run(in("run"), 1);
+  const std::string before = bytes("run/final.safetensors");
+  Config other = in("run");
+  other.seed = 2;
+  EXPECT_THROW(run(other, 2), DataError);
+  EXPECT_EQ(bytes("run/final.safetensors"), before);
+  EXPECT_EQ(run(other, 2, Open::overwrite), Outcome::finished);
+  EXPECT_NE(bytes("run/final.safetensors"), before);
+}
+
+TEST_F(Train, ACheckpointCutShortIsRefusedByAllWorkers) {
+  Config config = in("run");
+  config.train.stop_at_step = 3;
+  run(config, 1);
+  std::filesystem::resize_file(folder_ / "run/checkpoints/step-00000003.safetensors", 500);
+  EXPECT_THROW(run(in("run"), 3, Open::resume), DataError);
+}
+
+TEST_F(Train, AStopThatCameBeforeTheFirstStepCanBeResumed) {
+  {
+    const StopSignals signals;
+    std::raise(SIGTERM);
+    EXPECT_EQ(run(in("run"), 2), Outcome::stopped);
+  }
+  { const StopSignals again; }  // forgets the signal
+  EXPECT_EQ(run(in("run"), 1, Open::resume), Outcome::finished);
+  run(in("whole"), 1);
+  EXPECT_EQ(bytes("run/final.safetensors"), bytes("whole/final.safetensors"));
+}
+
+TEST_F(Train, DivergenceSavesNothing) {
+  config_.optimizer.lr = 1e38;
+  config_.checkpoint = {.every_epochs = std::nullopt, .every_steps = 1, .keep = 100};
+  EXPECT_THROW(run(in("run"), 2), DivergedError);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/final.safetensors"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoints/step-00000008.safetensors"));
+}
+
+TEST_F(Train, APlanThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
+  config_.plan.memory_mib = 1;
+  config_.batch.global = 1 << 20;
+  EXPECT_THROW(run(in("run"), 2), UsageError);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
+TEST_F(Train, ASingleValueAChannelIsRefusedWithTheStepItWouldHappenIn) {
+  config_.data.synthetic.samples = 31;  // 3 batches of 10, and 1 sample left
+  try {
+    run(in("run"), 2);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("step 4 "), HasSubstr("data.drop_last: true")));
+  }
+  config_.data.drop_last = true;
+  EXPECT_EQ(run(in("run"), 2), Outcome::finished);
+}
+
+TEST_F(Train, ABatchThatIsNeverFilledIsRefused) {
+  config_.batch.global = 34;
+  config_.data.drop_last = true;
+  EXPECT_THROW(run(in("run"), 1), UsageError);
+}
+
+}  // namespace
+}  // namespace lockstep
