@@ -33,11 +33,11 @@ struct Entry {
 
 template <class T>
 struct ValueOf {
-  using type = T;
+  using Type = T;
 };
 template <class T>
 struct ValueOf<std::optional<T>> {
-  using type = T;
+  using Type = T;
 };
 
 template <class Value>
@@ -50,15 +50,15 @@ Json to_json_value(const std::optional<Value>& value) {
 }
 
 template <class Target, class Field, class Read>
-Entry<Target> scalar(std::string path, std::string type, std::string range, std::string meaning, Field field,
-                     std::string expected, Read read) {
-  return {.path = std::move(path),
-          .type = std::move(type),
-          .range = std::move(range),
-          .meaning = std::move(meaning),
+Entry<Target> scalar(const std::string& path, const std::string& type, const std::string& range,
+                     const std::string& meaning, Field field, const std::string& expected, Read read) {
+  return {.path = path,
+          .type = type,
+          .range = range,
+          .meaning = meaning,
           .read =
               [field, read, expected](const YAML::Node& value, const Place& place, Target& target) {
-                using Value = typename ValueOf<std::remove_cvref_t<decltype(field(target))>>::type;
+                using Value = typename ValueOf<std::remove_cvref_t<decltype(field(target))>>::Type;
                 if (const auto good = read(value)) {
                   field(target) = static_cast<Value>(*good);
                 } else {
@@ -73,8 +73,9 @@ inline std::string with_range(const std::string& type, const std::string& range)
 }
 
 template <class Target, class Field>
-Entry<Target> whole(std::string path, Field field, Interval<std::int64_t> interval, std::string meaning) {
-  return scalar<Target>(std::move(path), "whole number", interval.text(), std::move(meaning), field,
+Entry<Target> whole(const std::string& path, Field field, Interval<std::int64_t> interval,
+                    const std::string& meaning) {
+  return scalar<Target>(path, "whole number", interval.text(), meaning, field,
                         with_range("a whole number", interval.text()), [interval](const YAML::Node& value) {
                           auto read = as_whole(value);
                           return read && interval.contains(*read) ? read : std::nullopt;
@@ -82,8 +83,9 @@ Entry<Target> whole(std::string path, Field field, Interval<std::int64_t> interv
 }
 
 template <class Target, class Field>
-Entry<Target> number(std::string path, Field field, Interval<double> interval, std::string meaning) {
-  return scalar<Target>(std::move(path), "number", interval.text(), std::move(meaning), field,
+Entry<Target> number(const std::string& path, Field field, Interval<double> interval,
+                     const std::string& meaning) {
+  return scalar<Target>(path, "number", interval.text(), meaning, field,
                         with_range("a number", interval.text()), [interval](const YAML::Node& value) {
                           auto read = as_number(value);
                           return read && interval.contains(*read) ? read : std::nullopt;
@@ -91,14 +93,13 @@ Entry<Target> number(std::string path, Field field, Interval<double> interval, s
 }
 
 template <class Target, class Field>
-Entry<Target> boolean(std::string path, Field field, std::string meaning) {
-  return scalar<Target>(std::move(path), "true or false", "", std::move(meaning), field, "true or false",
-                        as_boolean);
+Entry<Target> boolean(const std::string& path, Field field, const std::string& meaning) {
+  return scalar<Target>(path, "true or false", "", meaning, field, "true or false", as_boolean);
 }
 
 template <class Target, class Field>
-Entry<Target> text(std::string path, Field field, bool may_be_empty, std::string meaning) {
-  return scalar<Target>(std::move(path), "text", may_be_empty ? "" : "not empty", std::move(meaning), field,
+Entry<Target> text(const std::string& path, Field field, bool may_be_empty, const std::string& meaning) {
+  return scalar<Target>(path, "text", may_be_empty ? "" : "not empty", meaning, field,
                         may_be_empty ? "text" : "text, not empty", [may_be_empty](const YAML::Node& value) {
                           auto read = as_text(value);
                           return read && (may_be_empty || !read->empty()) ? read : std::nullopt;
@@ -113,7 +114,7 @@ struct Words {
 };
 
 template <class Target, class Value, class Field>
-Entry<Target> word(std::string path, Field field, Words<Value> words, std::string meaning) {
+Entry<Target> word(const std::string& path, Field field, Words<Value> words, const std::string& meaning) {
   std::vector<std::string> names;
   for (const auto& [name, value] : words.known) names.push_back(name);
   std::string range = listed(names);
@@ -139,18 +140,13 @@ Entry<Target> word(std::string path, Field field, Words<Value> words, std::strin
     }
     return Json(nullptr);
   };
-  return {.path = std::move(path),
-          .type = "word",
-          .range = std::move(range),
-          .meaning = std::move(meaning),
-          .read = read,
-          .write = write};
+  return {.path = path, .type = "word", .range = range, .meaning = meaning, .read = read, .write = write};
 }
 
 // A list of numbers; each is read by `read_item` (as_whole, as_number) and lies in the interval.
 template <class Target, class Number, class Field, class ReadItem>
-Entry<Target> list(std::string path, Field field, Interval<Number> interval, std::string type,
-                   ReadItem read_item, std::string meaning) {
+Entry<Target> list(const std::string& path, Field field, Interval<Number> interval, const std::string& type,
+                   ReadItem read_item, const std::string& meaning) {
   const std::string expected = with_range("a " + type, interval.text());
   const auto read = [=](const YAML::Node& value, const Place& place, Target& target) {
     if (!value.IsSequence()) return place.expected(value, "a list, each " + expected);
@@ -165,10 +161,10 @@ Entry<Target> list(std::string path, Field field, Interval<Number> interval, std
     }
     field(target) = std::move(items);
   };
-  return {.path = std::move(path),
+  return {.path = path,
           .type = "list, each " + type,
           .range = interval.text(),
-          .meaning = std::move(meaning),
+          .meaning = meaning,
           .read = read,
           .write = [field](const Target& target) { return Json(field(target)); }};
 }

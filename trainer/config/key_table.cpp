@@ -42,11 +42,8 @@ Key exclusive(std::string other, std::function<void(Config&)> clear, Key key) {
   return key;
 }
 
-// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): a member by name, of a const or mutable Config.
-#define FIELD(member)         \
-  [](auto& config) -> auto& { \
-    return config.member;     \
-  }
+// A member by name, of a const or a mutable Config.
+#define FIELD(member) ([](auto& config) -> auto& { return config.member; })
 
 std::vector<Key> run_keys() {
   return {

@@ -37,7 +37,7 @@ bool is_name(const std::string& text) {
 
 // The text of a key, or a mistake and nothing: of what is no word, or stands there twice.
 std::optional<std::string> key_text(const YAML::Node& key, const Place& place, std::set<std::string>& seen) {
-  const auto text = as_text(key);
+  auto text = as_text(key);
   if (!text) {
     place.expected(key, "a word as key");
     return std::nullopt;

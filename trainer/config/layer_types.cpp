@@ -13,11 +13,8 @@ using Whole = Interval<std::int64_t>;
 constexpr Whole one_or_more{1, 1'000'000};
 constexpr Whole zero_or_more{0, 1'000'000};
 
-// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): a member by name, of a const or mutable LayerSpec.
-#define FIELD(Spec, member)                    \
-  [](auto& layer) -> auto& {                   \
-    return std::get<Spec>(layer.layer).member; \
-  }
+// A member by name, of a const or a mutable LayerSpec.
+#define FIELD(Spec, member) ([](auto& layer) -> auto& { return std::get<Spec>(layer.layer).member; })
 
 template <class Spec>
 std::vector<Entry<LayerSpec>> pooling() {

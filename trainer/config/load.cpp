@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include "trainer/config/config.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/normalization.h"
+#include "trainer/config/yaml.h"
 
 namespace lockstep {
 
@@ -30,7 +30,7 @@ class Reader {
   Config finish();
 
  private:
-  // The value that a text holds; nothing for an empty document or a mistake.
+  // The value that a text holds; nothing where it is no YAML.
   std::optional<YAML::Node> parse(const std::string& yaml, const Place& place);
   void read_value(const YAML::Node& value, const YAML::Node& key_node, const Place& place);
   void read_group(const YAML::Node& value, const Place& place);
@@ -73,10 +73,12 @@ std::optional<YAML::Node> Reader::parse(const std::string& yaml, const Place& pl
     return std::nullopt;
   }
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
-    if (documents.size() > 1) place.mistake(documents[1], "a second document begins here; only one is read");
-    if (documents.empty()) return std::nullopt;
-    return documents[0];
+    const YamlDocument document = parse_yaml(yaml);
+    if (document.rest) {
+      place.mistake(place.origin(*document.rest),
+                    "the document has ended, and more follows; one document is read");
+    }
+    return document.root;
   } catch (const YAML::Exception& error) {
     place.mistake(place.origin(error.mark), "not valid YAML: " + error.msg);
     return std::nullopt;

@@ -41,7 +41,7 @@ void compare(const std::string& path, const nlohmann::json& before, const nlohma
     nlohmann::json names = before;
     names.update(after);
     for (const auto& [name, unused] : names.items()) {
-      const std::string inside = path.empty() ? name : path + "." + name;
+      const std::string inside = path.empty() ? name : fmt::format("{}.{}", path, name);
       compare(inside, before.value(name, nlohmann::json()), after.value(name, nlohmann::json()), found);
     }
   } else if (before.is_array() && after.is_array() && before.size() == after.size() &&

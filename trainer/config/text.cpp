@@ -44,7 +44,7 @@ void write_list(const Json& list, std::size_t indent, std::string& text) {
   for (const Json& item : list) {
     const std::string line = flow_yaml(item);
     if (!item.is_object() || margin.size() + 2 + line.size() <= line_width) {
-      text += margin + "- " + line + "\n";
+      text += fmt::format("{}- {}\n", margin, line);
       continue;
     }
     std::string block;

@@ -83,12 +83,14 @@ TEST(ConfigMistakes, TheRootAndGroupsAreMaps) {
 
 TEST(ConfigMistakes, ASecondDocumentIsNotIgnored) {
   EXPECT_EQ(mistakes("seed: 1\n---\nseed: 2\n"),
-            "a.yaml:3:1: a second document begins here; only one is read");
+            "a.yaml:2:1: the document has ended, and more follows; one document is read");
+  EXPECT_EQ(mistakes("seed: 1\n---\nseed: [\n").find("a.yaml:4:1: not valid YAML"), 0u);
 }
 
 TEST(ConfigMistakes, HostileFilesAreRefusedAndDoNotCrash) {
   EXPECT_THAT(mistakes(std::string(100'000, '[')), HasSubstr("not valid YAML"));
   EXPECT_THAT(mistakes("model: {layers: " + std::string(100'000, '{') + "}"), HasSubstr("not valid YAML"));
+  EXPECT_THAT(mistakes(", seed: 1"), HasSubstr("a.yaml:1:1: the document has ended, and more follows"));
   EXPECT_THAT(mistakes(std::string((1 << 20) + 1, ' ')), HasSubstr("larger than 1024 KiB"));
   EXPECT_THAT(mistakes(std::string("a\0b: 1", 6)), HasSubstr("a.yaml:1:1"));
   EXPECT_THAT(mistakes(std::string(1000, 'k') + ": 1"), HasSubstr("kkk...'; did you mean"));
