@@ -13,7 +13,6 @@ namespace lockstep {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 // Three tensors with values that tell whether anything was written over them.
 struct State {
@@ -30,6 +29,7 @@ struct State {
 
 SafetensorsFile file_of(const std::vector<ModelTensor>& tensors) {
   std::vector<TensorView> views;
+  views.reserve(tensors.size());
   for (const ModelTensor& it : tensors) views.push_back({it.name, it.dtype, it.dims, it.bytes});
   // In the order that the format lays them out in: by falling alignment, then by name.
   std::sort(views.begin(), views.end(), [](const TensorView& a, const TensorView& b) {
