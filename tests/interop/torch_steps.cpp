@@ -1,7 +1,7 @@
 // Trains resnet20 for some steps on synthetic images, on thread workers, and writes all that another framework needs to
 // do the same: start, images, labels, and what came out. torch_steps.py reads it.
 //
-//   interop_steps FILE WORKERS STEPS
+//   interop_steps FILE WORKERS STEPS MOMENTUM default|shifted
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -69,7 +69,7 @@ std::vector<float> make_images(std::int64_t step, const SampleShape& shape, std:
 
 // Scales near 1 and shifts near 2, so that about one in twenty ReLUs is off and few lie so close to 0 that fp32 and fp64
 // disagree about them: each that does changes gradients by a thousandth, which says nothing about who is right.
-void set_norms(Model& model) {
+void shift_norms(Model& model) {
   for (const Parameter& parameter : model.parameters()) {
     if (parameter.role != Parameter::Role::norm_scale && parameter.role != Parameter::Role::norm_shift) continue;
     const float from = parameter.role == Parameter::Role::norm_scale ? 0.75F : 1.25F;
@@ -92,14 +92,14 @@ std::vector<ParameterRange> ranges_of(const Model& model) {
   return ranges;
 }
 
-void train(Communicator& comm, std::int64_t steps, Record& record) {
+void train(Communicator& comm, std::int64_t steps, double momentum, bool shifted, Record& record) {
   ModelOptions options;
   options.spec.name = "resnet20";
   options.input = {.height = 32, .width = 32, .channels = 3};
   Model model(options, comm.size(), comm.rank());
-  set_norms(model);
+  if (shifted) shift_norms(model);
   GradientReducer reducer(comm, model.layout(), model.gradient_tensors(), {});
-  const OptimizerConfig settings{.lr = learning_rate, .momentum = 0.5, .nesterov = true, .weight_decay = 5e-4};
+  const OptimizerConfig settings{.lr = learning_rate, .momentum = momentum, .nesterov = momentum > 0, .weight_decay = 5e-4};
   const auto optimizer = make_optimizer(settings, ranges_of(model), model.arena().size());
   if (comm.rank() == 0) record.keep_state("start.", model);
 
@@ -142,13 +142,15 @@ void train(Communicator& comm, std::int64_t steps, Record& record) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 4) {
-    std::cerr << "usage: interop_steps FILE WORKERS STEPS\n";
+  if (count != 6) {
+    std::cerr << "usage: interop_steps FILE WORKERS STEPS MOMENTUM default|shifted\n";
     return 2;
   }
   Record record;
   const std::int64_t steps = std::atoll(arguments[3]);
-  run_threads(std::atoi(arguments[2]), [&](Communicator& comm) { train(comm, steps, record); });
+  const double momentum = std::atof(arguments[4]);
+  const bool shifted = std::string_view(arguments[5]) == "shifted";
+  run_threads(std::atoi(arguments[2]), [&](Communicator& comm) { train(comm, steps, momentum, shifted, record); });
   record.write(arguments[1]);
   return 0;
 }
