@@ -1,7 +1,7 @@
-// Trains resnet20 for some steps on synthetic images, on thread workers, and writes all that another framework needs to
-// do the same: start, images, labels, and what came out. torch_steps.py reads it.
+// Trains resnet20 for some steps on synthetic images, on thread workers, and writes all that another
+// framework needs to do the same: start, images, labels, and what came out. torch_steps.py reads it.
 //
-//   interop_steps FILE WORKERS STEPS MOMENTUM default|shifted
+//   interop_steps FILE WORKERS STEPS
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -27,12 +27,15 @@ class Record {
   void keep(std::string name, DType dtype, Dims dims, std::span<const std::byte> bytes) {
     Buffer copy(bytes.size());
     std::copy(bytes.begin(), bytes.end(), copy.data());
-    tensors_.push_back(
-        {.name = std::move(name), .dtype = dtype, .dims = std::move(dims), .bytes = {copy.data(), bytes.size()}});
+    tensors_.push_back({.name = std::move(name),
+                        .dtype = dtype,
+                        .dims = std::move(dims),
+                        .bytes = {copy.data(), bytes.size()}});
     memory_.push_back(std::move(copy));
   }
   void keep_state(const std::string& prefix, Model& model) {
-    for (const ModelTensor& tensor : model.state()) keep(prefix + tensor.name, tensor.dtype, tensor.dims, tensor.bytes);
+    for (const ModelTensor& tensor : model.state())
+      keep(prefix + tensor.name, tensor.dtype, tensor.dims, tensor.bytes);
   }
   void keep_gradients(const Model& model) {
     for (const Parameter& parameter : model.parameters()) {
@@ -48,7 +51,8 @@ class Record {
 };
 
 // The images of one step: a pattern a class with noise, so that the loss moves.
-std::vector<float> make_images(std::int64_t step, const SampleShape& shape, std::vector<std::int32_t>& labels) {
+std::vector<float> make_images(std::int64_t step, const SampleShape& shape,
+                               std::vector<std::int32_t>& labels) {
   const Random noise(1, "noise");
   const Random patterns(1, "patterns");
   std::vector<float> images(static_cast<std::size_t>(batch_size * shape.elements()));
@@ -67,16 +71,17 @@ std::vector<float> make_images(std::int64_t step, const SampleShape& shape, std:
   return images;
 }
 
-// Scales near 1 and shifts near 2, so that about one in twenty ReLUs is off and few lie so close to 0 that fp32 and fp64
-// disagree about them: each that does changes gradients by a thousandth, which says nothing about who is right.
-void shift_norms(Model& model) {
+// A start in which fp32 and fp64 agree about ReLUs: shifts twice the scales leave few ReLUs off, and hardly
+// any so close to 0 that rounding decides; each that rounding does decide moves gradients by a thousandth,
+// which says nothing about who is right. Small scales keep such a start trainable.
+void set_start(Model& model) {
   for (const Parameter& parameter : model.parameters()) {
-    if (parameter.role != Parameter::Role::norm_scale && parameter.role != Parameter::Role::norm_shift) continue;
-    const float from = parameter.role == Parameter::Role::norm_scale ? 0.75F : 1.25F;
-    const float width = parameter.role == Parameter::Role::norm_scale ? 0.5F : 1.0F;
-    const Random random(2, "norms", parameter.name);
-    for (std::size_t i = 0; i < parameter.count(); ++i) {
-      model.arena()[parameter.offset + i] = from + width * Random::uniform(random.bits(i)[0]);
+    const std::span<float> values = model.arena().subspan(parameter.offset, parameter.count());
+    const Random random(2, "start", parameter.name);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const float uniform = Random::uniform(random.bits(i)[0]);
+      if (parameter.role == Parameter::Role::norm_scale) values[i] = 0.2F + 0.1F * uniform;
+      if (parameter.role == Parameter::Role::norm_shift) values[i] = 0.4F + 0.2F * uniform;
     }
   }
 }
@@ -92,14 +97,15 @@ std::vector<ParameterRange> ranges_of(const Model& model) {
   return ranges;
 }
 
-void train(Communicator& comm, std::int64_t steps, double momentum, bool shifted, Record& record) {
+void train(Communicator& comm, std::int64_t steps, Record& record) {
   ModelOptions options;
   options.spec.name = "resnet20";
   options.input = {.height = 32, .width = 32, .channels = 3};
   Model model(options, comm.size(), comm.rank());
-  if (shifted) shift_norms(model);
+  set_start(model);
   GradientReducer reducer(comm, model.layout(), model.gradient_tensors(), {});
-  const OptimizerConfig settings{.lr = learning_rate, .momentum = momentum, .nesterov = momentum > 0, .weight_decay = 5e-4};
+  const OptimizerConfig settings{
+      .lr = learning_rate, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4};
   const auto optimizer = make_optimizer(settings, ranges_of(model), model.arena().size());
   if (comm.rank() == 0) record.keep_state("start.", model);
 
@@ -142,15 +148,13 @@ void train(Communicator& comm, std::int64_t steps, double momentum, bool shifted
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 6) {
-    std::cerr << "usage: interop_steps FILE WORKERS STEPS MOMENTUM default|shifted\n";
+  if (count != 4) {
+    std::cerr << "usage: interop_steps FILE WORKERS STEPS\n";
     return 2;
   }
   Record record;
   const std::int64_t steps = std::atoll(arguments[3]);
-  const double momentum = std::atof(arguments[4]);
-  const bool shifted = std::string_view(arguments[5]) == "shifted";
-  run_threads(std::atoi(arguments[2]), [&](Communicator& comm) { train(comm, steps, momentum, shifted, record); });
+  run_threads(std::atoi(arguments[2]), [&](Communicator& comm) { train(comm, steps, record); });
   record.write(arguments[1]);
   return 0;
 }

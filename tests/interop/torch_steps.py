@@ -97,7 +97,7 @@ def main():
     others = [p for p in net.parameters() if p.dim() == 1]
     optimizer = torch.optim.SGD(
         [{"params": decayed, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0.0}],
-        lr=0.01, momentum=0.5, nesterov=True,
+        lr=0.01, momentum=0.9, nesterov=True,
     )
 
     worst_loss = 0.0
