@@ -90,16 +90,16 @@ std::vector<std::string> behind_kind(const std::vector<std::string>& command_lin
 
 }  // namespace
 
-int run_bench(const std::vector<std::string>& command_line) {
-  const auto arguments = parse_arguments(usage(), behind_kind(command_line));
-  if (!arguments) return 0;
+int run_bench(const std::vector<std::string>& arguments) {
+  const auto options = parse_arguments(usage(), behind_kind(arguments));
+  if (!options) return 0;
 
-  const Config config = configuration(*arguments);
-  const Workers workers = choose_workers(config, requested_workers(*arguments));
+  const Config config = configuration(*options);
+  const Workers workers = choose_workers(config, requested_workers(*options));
   const InputFacts input = images(config);
   run_workers(workers, config.comm, [&](Communicator& comm) {
     const StepSpeed speed = measure_steps(comm, config, input);
-    if (comm.rank() == 0) print(config, input, comm.size(), speed, arguments->has("json"));
+    if (comm.rank() == 0) print(config, input, comm.size(), speed, options->has("json"));
   });
   return 0;
 }

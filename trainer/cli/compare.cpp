@@ -29,13 +29,13 @@ Usage usage() {
 
 }  // namespace
 
-int run_compare(const std::vector<std::string>& command_line) {
-  const auto arguments = parse_arguments(usage(), command_line);
-  if (!arguments) return 0;
+int run_compare(const std::vector<std::string>& arguments) {
+  const auto options = parse_arguments(usage(), arguments);
+  if (!options) return 0;
   require_one_worker("compare");
 
-  const std::string& a = arguments->operands()[0];
-  const std::string& b = arguments->operands()[1];
+  const std::string& a = options->operands()[0];
+  const std::string& b = options->operands()[1];
   const Comparison result = compare_digests(read_digests(a), read_digests(b));
   const std::string compared =
       fmt::format("{} step(s) compared, from {} to {}", result.steps, result.first, result.last);

@@ -58,15 +58,15 @@ void check_fits(const Dataset& dataset, const Trained& trained) {
 
 }  // namespace
 
-int run_evaluate(const std::vector<std::string>& command_line) {
-  const auto arguments = parse_arguments(usage(), command_line);
-  if (!arguments) return 0;
+int run_evaluate(const std::vector<std::string>& arguments) {
+  const auto options = parse_arguments(usage(), arguments);
+  if (!options) return 0;
   require_one_worker("evaluate");
   prepare_compute_thread();
 
-  Trained trained = open_trained(arguments->operands()[0], arguments->values("set"));
-  const std::size_t entry = trained.entry(arguments->value("running-stats").value_or(""));
-  const std::string split = arguments->value("split").value_or("test");
+  Trained trained = open_trained(options->operands()[0], options->values("set"));
+  const std::size_t entry = trained.entry(options->value("running-stats").value_or(""));
+  const std::string split = options->value("split").value_or("test");
   const auto dataset = choose_split(open_datasets(trained.config.data, trained.config.seed), split);
   check_fits(*dataset, trained);
 
@@ -74,7 +74,7 @@ int run_evaluate(const std::vector<std::string>& command_line) {
   const Score score =
       evaluate(*comm, trained.model, dataset, trained.transform(), trained.config.evaluation.batch, {entry})
           .front();
-  if (arguments->has("json")) {
+  if (options->has("json")) {
     const nlohmann::ordered_json result{
         {"accuracy", score.accuracy}, {"loss", score.loss}, {"samples", score.samples}};
     fmt::print("{}\n", result.dump());

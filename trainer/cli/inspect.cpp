@@ -173,18 +173,18 @@ void print(const ordered_json& report) {
 
 }  // namespace
 
-int run_inspect(const std::vector<std::string>& command_line) {
-  const auto arguments = parse_arguments(usage(), command_line);
-  if (!arguments) return 0;
+int run_inspect(const std::vector<std::string>& arguments) {
+  const auto options = parse_arguments(usage(), arguments);
+  if (!options) return 0;
   require_one_worker("inspect");
   prepare_compute_thread();
 
-  const std::string& path = arguments->operands()[0];
+  const std::string& path = options->operands()[0];
   const bool is_config = path.ends_with(".yaml") || path.ends_with(".yml");
-  const ordered_json report =
-      is_config ? inspect_config(path, arguments->has("digest"), arguments->has("plan"))
-                : inspect_checkpoint(path, arguments->has("digest"), arguments->has("plan"));
-  if (arguments->has("json")) {
+  const ordered_json report = is_config
+                                  ? inspect_config(path, options->has("digest"), options->has("plan"))
+                                  : inspect_checkpoint(path, options->has("digest"), options->has("plan"));
+  if (options->has("json")) {
     fmt::print("{}\n", report.dump());
   } else {
     print(report);

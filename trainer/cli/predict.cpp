@@ -80,31 +80,30 @@ void print(const ordered_json& prediction) {
 
 }  // namespace
 
-int run_predict(const std::vector<std::string>& command_line) {
-  const auto arguments = parse_arguments(usage(), command_line);
-  if (!arguments) return 0;
+int run_predict(const std::vector<std::string>& arguments) {
+  const auto options = parse_arguments(usage(), arguments);
+  if (!options) return 0;
   require_one_worker("predict");
   prepare_compute_thread();
 
-  const auto& operands = arguments->operands();
+  const auto& operands = options->operands();
   Trained trained = open_trained(operands[0], {});
   const Transform transform = trained.transform();
   const SampleShape& shape = trained.facts.input.shape;
-  const auto top = static_cast<std::size_t>(arguments->integer("top", 1, 1, trained.facts.input.classes));
+  const auto top = static_cast<std::size_t>(options->integer("top", 1, 1, trained.facts.input.classes));
 
   ordered_json predictions = ordered_json::array();
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(shape.elements()));
   for (std::size_t i = 1; i < operands.size(); ++i) {
     const auto images = open_images(operands[i], shape);
-    const Range chosen =
-        chosen_images(arguments->value("index").value_or("all"), images->size(), operands[i]);
+    const Range chosen = chosen_images(options->value("index").value_or("all"), images->size(), operands[i]);
     for (std::int64_t index = chosen.begin; index < chosen.end; ++index) {
       images->get(index, pixels);
       predictions.push_back(
           told(operands[i], index, classify(trained, transform, pixels, top), trained.facts.class_names));
     }
   }
-  if (arguments->has("json")) {
+  if (options->has("json")) {
     fmt::print("{}\n", ordered_json{{"predictions", predictions}}.dump());
   } else {
     for (const ordered_json& prediction : predictions) print(prediction);

@@ -41,17 +41,17 @@ RunDirectory::Open how_to_open(const Arguments& arguments) {
 
 }  // namespace
 
-int run_train(const std::vector<std::string>& command_line) {
+int run_train(const std::vector<std::string>& arguments) {
   const StopSignals signals;  // first: a signal that comes early is heard after the first step
-  const auto arguments = parse_arguments(usage(), command_line);
-  if (!arguments) return 0;
-  require_exclusive(usage(), *arguments, "resume", "overwrite");
+  const auto options = parse_arguments(usage(), arguments);
+  if (!options) return 0;
+  require_exclusive(usage(), *options, "resume", "overwrite");
 
-  const Config config = load_config(arguments->operands()[0], arguments->values("set"));
-  const Workers workers = choose_workers(config, requested_workers(*arguments));
+  const Config config = load_config(options->operands()[0], options->values("set"));
+  const Workers workers = choose_workers(config, requested_workers(*options));
   auto outcome = Outcome::finished;
   run_workers(workers, config.comm, [&](Communicator& comm) {
-    const Outcome mine = train(comm, config, how_to_open(*arguments));
+    const Outcome mine = train(comm, config, how_to_open(*options));
     if (comm.rank() == 0 || workers.kind == Workers::Kind::mpi) outcome = mine;
   });
   return static_cast<int>(outcome == Outcome::stopped ? ExitCode::stopped : ExitCode::done);

@@ -13,7 +13,8 @@ namespace lockstep {
 namespace {
 
 std::vector<std::size_t> one_each(const Communicator& comm) {
-  return std::vector<std::size_t>(static_cast<std::size_t>(comm.size()), 1);
+  std::vector<std::size_t> counts(static_cast<std::size_t>(comm.size()), 1);
+  return counts;
 }
 
 // Gives the collectives of a scope twice their time.

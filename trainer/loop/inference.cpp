@@ -43,7 +43,7 @@ Config as_used_here(Config config, const std::filesystem::path& file, std::span<
 }  // namespace
 
 Transform Trained::transform() const {
-  return Transform(facts.input.shape, facts.normalization, config.data.augment, config.seed);
+  return {facts.input.shape, facts.normalization, config.data.augment, config.seed};
 }
 
 std::size_t Trained::entry(const std::string& name) const {

@@ -78,7 +78,8 @@ void check_memory(std::size_t needed, const MemoryLimit& limit) {
 
 std::string readable_bytes(std::size_t bytes) {
   const double mib = static_cast<double>(bytes) / (1 << 20);
-  return mib < 1024 ? fmt::format("{:.0f} MiB", mib) : fmt::format("{:.1f} GiB", mib / 1024);
+  if (mib >= 1024) return fmt::format("{:.1f} GiB", mib / 1024);
+  return fmt::format("{:.{}f} MiB", mib, mib < 10 ? 1 : 0);
 }
 
 }  // namespace lockstep

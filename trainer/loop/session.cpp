@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <fstream>
+#include <iterator>
+
+#include "comm/base/hash.h"
 #include "comm/base/log.h"
 #include "layers/ops/fingerprint.h"
 #include "trainer/loop/agree.h"
@@ -17,6 +21,13 @@ InputNormalization normalization(const DataConfig& config, const Dataset& traini
   if (config.mean.empty() || config.deviation.empty()) measured = measure_normalization(training);
   return {config.mean.empty() ? measured.mean : config.mean,
           config.deviation.empty() ? measured.deviation : config.deviation};
+}
+
+// The promise holds for one binary.
+std::string program_digest() {
+  std::ifstream program("/proc/self/exe", std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(program), {}};
+  return fmt::format("{:016x}", hash64(std::string_view(bytes)));
 }
 
 // What tells one data set from another without reading it twice.
@@ -88,7 +99,8 @@ Metadata Session::metadata() const {
 }
 
 void require_equal_hosts(Communicator& comm) {
-  const std::string differences = differing(comm, "hosts", compute_fingerprint());
+  const std::string mine = fmt::format("{}; program {}", compute_fingerprint(), program_digest());
+  const std::string differences = differing(comm, "hosts", mine);
   if (differences.empty()) return;
   throw UsageError(fmt::format(
       "the workers' hosts differ in what the bits of a result depend on:{}\nStart the job on hosts of "
