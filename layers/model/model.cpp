@@ -84,9 +84,7 @@ struct Model::Impl {
 };
 
 Model::Model(ModelOptions options, int workers, int rank)
-    : impl_(std::make_unique<Impl>(std::move(options), workers, rank)) {
-  initialize();
-}
+    : impl_(std::make_unique<Impl>(std::move(options), workers, rank)) {}
 Model::~Model() = default;
 Model::Model(Model&&) noexcept = default;
 
@@ -145,10 +143,31 @@ void Model::initialize() {
   impl_->running.reset();
 }
 
-std::size_t Model::memory_bytes(std::int64_t global, std::int64_t evaluation) const {
-  // Gradients a node, the parameters, and as much again for an optimizer's momentum.
-  const std::size_t arenas = (impl_->gradient_arenas.size() + 2) * impl_->parameters.floats() * sizeof(float);
-  return arenas + std::max(impl_->training.bytes(global), impl_->inference.bytes(evaluation));
+std::size_t Model::memory_bytes(std::int64_t global, std::int64_t evaluation,
+                                std::size_t optimizer_arenas) const {
+  const ShardLayout& layout = impl_->layout;
+  const std::size_t arena = impl_->parameters.floats() * sizeof(float);
+  const std::size_t nodes = impl_->gradient_arenas.size();
+  std::size_t bytes = (1 + nodes + optimizer_arenas) * arena;
+
+  // The reducer packs several nodes together, and receives its slice of every worker's nodes.
+  if (layout.workers() > 1) {
+    std::size_t all_nodes = 0;
+    for (int rank = 0; rank < layout.workers(); ++rank) {
+      all_nodes += maximal_subtrees({0, layout.shards()}, layout.block(rank)).size();
+    }
+    bytes += (nodes > 1 ? nodes : 0) * arena + all_nodes * arena / static_cast<std::size_t>(layout.workers());
+  }
+
+  constexpr std::int64_t batches_in_memory = 2;
+  const std::int64_t own_samples =
+      layout.samples(global, layout.block().end - 1).end - layout.samples(global, layout.block().begin).begin;
+  bytes += static_cast<std::size_t>(batches_in_memory * own_samples * impl_->options.input.elements()) *
+           sizeof(float);
+
+  const Plan::Bytes training = impl_->training.bytes(global);
+  const Plan::Bytes inference = impl_->inference.bytes(evaluation);
+  return bytes + training.kernels + inference.kernels + std::max(training.workspace, inference.workspace);
 }
 
 std::string Model::undefined_variance(std::int64_t global) const {

@@ -45,6 +45,7 @@ struct BatchSums {
 // A network with its memory: layers, graph, plans, one parameter arena, gradient arenas, buffers.
 class Model {
  public:
+  // Parameters are 0 until `initialize`, or until a checkpoint is written over `state`.
   // Throws UsageError naming the layer and both shapes where a layer list does not fit, or ends in another
   // shape than 1x1x<classes>.
   Model(ModelOptions options, int workers, int rank);
@@ -67,9 +68,11 @@ class Model {
   // Weights as a pure function of (seed, parameter name, element); PyTorch's default bounds, U(±1/√fan_in).
   void initialize();
 
-  // Bytes this worker needs for the plan of training with global batches of up to `global` samples and
-  // evaluation with `evaluation` ones, arenas included. Known before the first step.
-  std::size_t memory_bytes(std::int64_t global, std::int64_t evaluation) const;
+  // Bytes this worker needs to train with global batches of up to `global` samples and to evaluate with
+  // `evaluation` ones: plans, arenas, `optimizer_arenas` of state, what the reducer stages, and the batches
+  // that are read ahead. Known before the first step, and before any of it is touched.
+  std::size_t memory_bytes(std::int64_t global, std::int64_t evaluation,
+                           std::size_t optimizer_arenas = 1) const;
   // The first step at whose global batch a channel of some batch_norm would have one value in a group: its
   // layer's name, or empty. `global` is the number of samples of a step.
   std::string undefined_variance(std::int64_t global) const;

@@ -81,7 +81,7 @@ std::vector<ModelTensor> RunningBuffers::tensors() {
   return tensors;
 }
 
-StepStatistics::StepStatistics(std::vector<const BatchNorm*> norms, const ShardLayout& layout,
+StepStatistics::StepStatistics(const std::vector<const BatchNorm*>& norms, const ShardLayout& layout,
                                std::int64_t group, double eps)
     : layout_(layout), group_(group), eps_(eps), exchange_(layout, group) {
   const auto shards = static_cast<std::size_t>(layout.block().size());

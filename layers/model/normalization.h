@@ -68,7 +68,7 @@ class RunningBuffers {
 // One step of training: from shards' moments to statistics of groups, and back for the gradient sums.
 class StepStatistics {
  public:
-  StepStatistics(std::vector<const BatchNorm*> norms, const ShardLayout& layout, std::int64_t group,
+  StepStatistics(const std::vector<const BatchNorm*>& norms, const ShardLayout& layout, std::int64_t group,
                  double eps);
 
   bool global() const { return group_ == layout_.shards(); }

@@ -1,7 +1,5 @@
 #include "layers/model/parameter_table.h"
 
-#include <ranges>
-
 #include "layers/tensor/buffer.h"
 
 namespace lockstep {
@@ -10,13 +8,13 @@ ParameterTable::ParameterTable(const Graph& graph, bool final_norms) {
   const auto outside = [&](const Layer& layer) {
     return final_norms && layer.kind() == Layer::Kind::batch_norm;
   };
-  for (const Node& node : std::views::reverse(graph.nodes)) {
-    if (!outside(*node.layer)) append(*node.layer);
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    if (!outside(*node->layer)) append(*node->layer);
   }
   bucketed_ = parameters_.size();
   bucketed_floats_ = floats_;
-  for (const Node& node : std::views::reverse(graph.nodes)) {
-    if (outside(*node.layer)) append(*node.layer);
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    if (outside(*node->layer)) append(*node->layer);
   }
 }
 

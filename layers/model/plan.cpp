@@ -1,5 +1,7 @@
 #include "layers/model/plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "comm/tree/fixed_tree.h"
@@ -82,7 +84,9 @@ Plan::Compiled Plan::compile(std::int64_t samples) const {
                                       : op.layer->make_kernel({.samples = samples,
                                                                .threads = pool_.threads(),
                                                                .training = program_.options.training}));
-    if (it.kernels.back()) scratch = std::max(scratch, aligned(it.kernels.back()->scratch_bytes()));
+    if (!it.kernels.back()) continue;
+    scratch = std::max(scratch, aligned(it.kernels.back()->scratch_bytes()));
+    it.kernel_bytes += it.kernels.back()->prepared_bytes();
   }
 
   // Items of a kind are placed together; those of the other kind take part with no bytes.
@@ -105,17 +109,23 @@ Plan::Compiled Plan::compile(std::int64_t samples) const {
   return it;
 }
 
-std::size_t Plan::bytes(std::int64_t samples) {
-  std::size_t bytes = static_cast<std::size_t>(layout_.block().size()) * partial_floats_ * sizeof(float);
+Plan::Bytes Plan::bytes(std::int64_t samples) {
+  Bytes bytes{.workspace =
+                  static_cast<std::size_t>(layout_.block().size()) * partial_floats_ * sizeof(float)};
   std::size_t thread_bytes = 0;
+  std::vector<const Compiled*> counted;
   for (std::int64_t shard = layout_.block().begin; shard < layout_.block().end; ++shard) {
     const std::int64_t shard_samples = layout_.samples(samples, shard).size();
     if (shard_samples == 0) continue;
     const Compiled& it = compiled(shard_samples);
-    bytes += it.shard_bytes;
+    bytes.workspace += it.shard_bytes;
     thread_bytes = std::max(thread_bytes, it.thread_bytes);
+    if (std::ranges::find(counted, &it) != counted.end()) continue;
+    counted.push_back(&it);
+    bytes.kernels += it.kernel_bytes;
   }
-  return bytes + static_cast<std::size_t>(pool_.threads()) * thread_bytes;
+  bytes.workspace += static_cast<std::size_t>(pool_.threads()) * thread_bytes;
+  return bytes;
 }
 
 void Plan::train(const Training& training, const Loss& loss) {
@@ -128,9 +138,12 @@ void Plan::train(const Training& training, const Loss& loss) {
   prepare(run);
   training.statistics.begin(training.batch.global);
   training.reducer.begin(training.node_gradients, training.gradients, layout_.present(training.batch.global));
+  training.comm.set_phase(fmt::format("step {} forward", training.step + 1));
   for (const Segment& segment : program_.segments) {
     run_segment(run, segment);
     fold_gradients(run, segment);
+    if (segment.backward || segment.norm < 0)
+      training.comm.set_phase(fmt::format("step {} backward", training.step + 1));
     if (segment.norm >= 0) meet(run, segment);
   }
   training.reducer.finish();

@@ -37,7 +37,7 @@ class Plan {
   struct Parts {
     const Graph& graph;
     const ParameterTable& parameters;
-    const float* arena;  // the parameters' values
+    const float* arena = nullptr;  // the parameters' values
     ShardLayout layout;
     ThreadPool& pool;
     Workspace& workspace;
@@ -59,8 +59,13 @@ class Plan {
   // Forward with fixed statistics, one affine a batch_norm in the graph's order.
   void infer(std::span<const ShardInput> shards, std::span<const AffineStorage> statistics, const Loss& loss);
 
-  // Bytes of activations, scratch and partial gradients for a global batch of `samples` on this worker.
-  std::size_t bytes(std::int64_t samples);
+  // Bytes for a global batch of `samples` on this worker: of activations, scratch and partial gradients,
+  // which plans that share a workspace share, and of what kernels hold for themselves.
+  struct Bytes {
+    std::size_t workspace = 0;
+    std::size_t kernels = 0;
+  };
+  Bytes bytes(std::int64_t samples);
 
   const Program& program() const { return program_; }
 
@@ -72,6 +77,7 @@ class Plan {
     std::vector<std::size_t> offsets;              // of items, in the shard's or the thread's memory
     std::size_t shard_bytes = 0;
     std::size_t thread_bytes = 0;
+    std::size_t kernel_bytes = 0;
   };
   struct Run;
   class View;

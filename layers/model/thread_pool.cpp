@@ -1,20 +1,36 @@
 #include "layers/model/thread_pool.h"
 
+#include <fmt/format.h>
+
+#include <system_error>
 #include <utility>
 
+#include "comm/base/error.h"
 #include "comm/tree/shard_layout.h"
 #include "layers/ops/threads.h"
 
 namespace lockstep {
 
-ThreadPool::ThreadPool(int threads) : failures_(static_cast<std::size_t>(threads)) {
+ThreadPool::ThreadPool(int threads) {
+  failures_.resize(static_cast<std::size_t>(threads));
   prepare_compute_thread();
-  for (int thread = 1; thread < threads; ++thread) {
-    others_.emplace_back([this, thread] { serve(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) {
+      others_.emplace_back([this, thread] { serve(thread); });
+    }
+  } catch (const std::system_error& error) {
+    const int started = this->threads();
+    close();
+    throw UsageError(fmt::format("threads: {}: only {} could be started ({}); set fewer", threads, started,
+                                 error.code().message()));
   }
 }
 
 ThreadPool::~ThreadPool() {
+  close();
+}
+
+void ThreadPool::close() {
   {
     const std::lock_guard lock(mutex_);
     closing_ = true;

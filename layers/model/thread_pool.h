@@ -14,6 +14,7 @@ namespace lockstep {
 // none.
 class ThreadPool {
  public:
+  // Throws UsageError where the system does not give so many threads.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -26,6 +27,7 @@ class ThreadPool {
   void run(std::int64_t count, const std::function<void(std::int64_t index, int thread)>& work);
 
  private:
+  void close();
   void serve(int thread);
   void take_part(int thread);
 

@@ -20,7 +20,7 @@ SampleShape output_shape(const std::string& name, const SampleShape& in, const C
 
 }  // namespace
 
-Conv2d::Conv2d(std::string name, const SampleShape& input, const Conv2dSpec& spec)
+Conv2d::Conv2d(const std::string& name, const SampleShape& input, const Conv2dSpec& spec)
     : Layer(name, input, output_shape(name, input, spec)),
       convolution_{.in = input,
                    .out = output(),

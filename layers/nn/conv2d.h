@@ -13,7 +13,7 @@ class Conv2d : public Layer {
  public:
   // Throws UsageError where the groups do not divide the channels or the kernel does not fit into the padded
   // input.
-  Conv2d(std::string name, const SampleShape& input, const Conv2dSpec& spec);
+  Conv2d(const std::string& name, const SampleShape& input, const Conv2dSpec& spec);
   std::string_view type() const override { return "conv2d"; }
   BackwardReads backward_reads() const override { return {.input = true, .output = false}; }
   std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const override;

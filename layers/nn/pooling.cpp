@@ -23,7 +23,7 @@ SampleShape output_shape(const std::string& name, const SampleShape& in, Pooling
 
 }  // namespace
 
-PoolingLayer::PoolingLayer(std::string name, const SampleShape& input, Pooling::Kind pooling,
+PoolingLayer::PoolingLayer(const std::string& name, const SampleShape& input, Pooling::Kind pooling,
                            std::int64_t window, std::int64_t stride, std::int64_t padding)
     : Layer(name, input, output_shape(name, input, pooling, window, stride == 0 ? window : stride, padding)),
       pooling_{.kind = pooling,

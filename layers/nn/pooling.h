@@ -9,7 +9,7 @@ namespace lockstep {
 class PoolingLayer : public Layer {
  public:
   // stride 0: the window. Throws UsageError where no window fits, or one would lie in the padding alone.
-  PoolingLayer(std::string name, const SampleShape& input, Pooling::Kind pooling, std::int64_t window,
+  PoolingLayer(const std::string& name, const SampleShape& input, Pooling::Kind pooling, std::int64_t window,
                std::int64_t stride, std::int64_t padding);
   std::string_view type() const override;
   std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const override;

@@ -55,6 +55,8 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual std::size_t scratch_bytes() const { return 0; }
   virtual std::size_t saved_bytes() const { return 0; }
+  // What `prepare` fills, held as long as the kernel.
+  virtual std::size_t prepared_bytes() const { return 0; }
   // Once a step, before the first shard and on one thread: brings parameters to the primitives' layout.
   virtual void prepare(std::array<const float*, max_parameters> /*parameters*/) {}
   virtual void forward(const ForwardArguments& arguments) const = 0;

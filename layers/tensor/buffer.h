@@ -14,23 +14,28 @@ constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
 
-// Owns zeroed memory that starts on `alignment` bytes. Throws std::bad_alloc.
+// Owns zeroed memory that starts on `alignment` bytes. Throws std::bad_alloc. What is not touched yet takes
+// no room: large pieces are the system's zero pages.
 class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::size_t bytes);
-  Buffer(Buffer&& other) noexcept : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)) {}
+  Buffer(Buffer&& other) noexcept
+      : memory_(std::move(other.memory_)),
+        start_(std::exchange(other.start_, nullptr)),
+        size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
     memory_ = std::move(other.memory_);
+    start_ = std::exchange(other.start_, nullptr);
     size_ = std::exchange(other.size_, 0);
     return *this;
   }
 
-  std::byte* data() const { return memory_.get(); }
+  std::byte* data() const { return start_; }
   std::size_t size() const { return size_; }  // bytes
   template <class T>
   std::span<T> as() const {
-    return {reinterpret_cast<T*>(memory_.get()), size_ / sizeof(T)};
+    return {reinterpret_cast<T*>(start_), size_ / sizeof(T)};
   }
   // Makes room for `bytes`; what was there is lost if it has to grow.
   void reserve(std::size_t bytes) {
@@ -41,7 +46,8 @@ class Buffer {
   struct Free {
     void operator()(std::byte* memory) const { std::free(memory); }
   };
-  std::unique_ptr<std::byte, Free> memory_;
+  std::unique_ptr<std::byte, Free> memory_;  // as the system gave it
+  std::byte* start_ = nullptr;
   std::size_t size_ = 0;
 };
 

@@ -102,6 +102,7 @@ void train(Communicator& comm, std::int64_t steps, Record& record) {
   options.spec.name = "resnet20";
   options.input = {.height = 32, .width = 32, .channels = 3};
   Model model(options, comm.size(), comm.rank());
+  model.initialize();
   set_start(model);
   GradientReducer reducer(comm, model.layout(), model.gradient_tensors(), {});
   const OptimizerConfig settings{

@@ -19,6 +19,7 @@ class PreparedWeight {
         scratchpad_(reorder_.scratchpad_bytes()) {}
 
   std::byte* data() const { return memory_.data(); }
+  std::size_t bytes() const { return memory_.size() + scratchpad_.size(); }
   void prepare(const float* weight) const { reorder_(0, {weight}, scratchpad_.data()); }
 
  private:
@@ -41,6 +42,7 @@ class Forward {
   }
 
   std::size_t scratch_bytes() const { return call_.scratchpad_bytes(); }
+  std::size_t prepared_bytes() const { return weight_.bytes(); }
   void prepare(const float* weight) const { weight_.prepare(weight); }
   void run(const ForwardArguments& arguments) const {
     call_(arguments.position.thread, {arguments.inputs[0], arguments.parameters[1], arguments.output},
@@ -65,6 +67,7 @@ class BackwardData {
   }
 
   std::size_t scratch_bytes() const { return call_.scratchpad_bytes(); }
+  std::size_t prepared_bytes() const { return weight_.bytes(); }
   void prepare(const float* weight) const { weight_.prepare(weight); }
   void run(const BackwardArguments& arguments) const {
     call_(arguments.position.thread, {arguments.output_gradient, arguments.input_gradients[0]},
@@ -127,6 +130,10 @@ class WeightedKernel final : public Kernel {
     if (backward_data_) bytes = std::max(bytes, backward_data_->scratch_bytes());
     if (backward_weight_) bytes = std::max(bytes, backward_weight_->scratch_bytes());
     return bytes;
+  }
+
+  std::size_t prepared_bytes() const override {
+    return forward_.prepared_bytes() + (backward_data_ ? backward_data_->prepared_bytes() : 0);
   }
 
   void prepare(std::array<const float*, max_parameters> parameters) override {

@@ -74,6 +74,7 @@ void train(Model& model, std::int64_t global, std::uint64_t seed) {
 TEST(RunningStatistics, EmaBlendsTheGlobalMeanAndUnbiasedVariance) {
   const ModelOptions options = norm_first();
   Model model(options, 1, 0);
+  model.initialize();
   train(model, 7, 1);
   for (std::int64_t c = 0; c < options.input.channels; ++c) {
     const Moments expected = direct(options, {0, 7}, c, 1);
@@ -88,6 +89,7 @@ TEST(RunningStatistics, CumulativeIsThePlainAverage) {
   ModelOptions options = norm_first();
   options.running_statistics = {{}, {.name = "cumulative", .kind = RunningStatistics::Kind::cumulative}};
   Model model(options, 1, 0);
+  model.initialize();
   train(model, 7, 1);
   train(model, 4, 2);
   train(model, 2, 3);
@@ -104,6 +106,7 @@ TEST(RunningStatistics, LocalOnesAreTheCountWeightedMeanOverTheGroups) {
   ModelOptions options = norm_first();
   options.statistics_group = 1;
   Model model(options, 1, 0);
+  model.initialize();
   train(model, 6, 1);  // shards of 2, 2, 1 and 1 samples
   for (std::int64_t c = 0; c < options.input.channels; ++c) {
     double mean = 0;
@@ -136,6 +139,7 @@ TEST(BatchNorm, InfiniteInputEndsTheStepOnEveryWorkerNamingStepAndLayer) {
     std::vector<std::string> messages(3);
     run_threads(3, [&](Communicator& comm) {
       Model model(options, comm.size(), comm.rank());
+      model.initialize();
       GradientReducer reducer(comm, model.layout(), model.gradient_tensors(), {});
       const RandomBatch batch(model.layout(), options.input, options.classes, 8);
       if (comm.rank() == 1) const_cast<float*>(batch.input().shards[0].images)[0] = INFINITY;

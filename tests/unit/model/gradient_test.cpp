@@ -16,9 +16,10 @@ double mean_loss(Model& model, Communicator& comm, GradientReducer& reducer, con
 
 // Compares d loss / d parameter with central differences along random directions, one for each parameter
 // tensor: a sum over the tensor, so that fp32 noise and single ReLUs that flip weigh little.
-void check_gradients(ModelOptions options, double tolerance) {
+void check_gradients(const ModelOptions& options, double tolerance) {
   const auto comm = make_single();
   Model model(options, 1, 0);
+  model.initialize();
   GradientReducer reducer(*comm, model.layout(), model.gradient_tensors(), {});
   const RandomBatch batch(model.layout(), options.input, options.classes, 13);
   model.train_step(*comm, reducer, batch.input(), 0);

@@ -81,6 +81,7 @@ TEST(Evaluation, IsTheSameOnAnyNumberOfWorkers) {
   for (const int workers : {1, 2, 3, 8}) {
     run_threads(workers, [&](Communicator& comm) {
       Model model(options, comm.size(), comm.rank());
+      model.initialize();
       const RandomBatch batch(model.layout(), options.input, options.classes, 11);
       const BatchSums here = model.evaluate(comm, batch.input());
       if (comm.rank() == workers - 1) sums.push_back(here);

@@ -24,7 +24,7 @@ class RandomBatch {
     labels_.reserve(static_cast<std::size_t>(block.size()));
     for (std::int64_t shard = block.begin; shard < block.end; ++shard) {
       const Range samples = layout.samples(global, shard);
-      const std::size_t count = static_cast<std::size_t>(samples.size() * shape.elements());
+      const auto count = static_cast<std::size_t>(samples.size() * shape.elements());
       images_.emplace_back(count * sizeof(float));
       labels_.emplace_back();
       for (std::size_t i = 0; i < count; ++i) {
@@ -71,6 +71,7 @@ inline std::vector<Outcome> run_steps(const ModelOptions& options, const Steps& 
   std::vector<Outcome> outcomes(static_cast<std::size_t>(steps.workers));
   run_threads(steps.workers, [&](Communicator& comm) {
     Model model(options, comm.size(), comm.rank());
+    model.initialize();
     GradientReducer reducer(
         comm, model.layout(), model.gradient_tensors(),
         {.bucket_bytes = steps.bucket_bytes, .small_bytes = steps.small_bytes, .overlap = steps.overlap});
