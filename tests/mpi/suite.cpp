@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
+#include <string>
 #include <utility>
 
 #include "comm/mpi/mpi.h"
@@ -40,11 +41,13 @@ class RankReporter : public testing::EmptyTestEventListener {
  public:
   explicit RankReporter(int rank) : rank_(rank) {}
 
+  void OnTestStart(const testing::TestInfo& test) override { test_ = test.name(); }
+
+  // Under GoogleTest's lock, which asking it for the current test would wait for.
   void OnTestPartResult(const testing::TestPartResult& result) override {
     if (!result.failed()) return;
     ++failures_;
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    fmt::print(stderr, "rank {}: {} failed at {}:{}\n{}\n", rank_, test ? test->name() : "?",
+    fmt::print(stderr, "rank {}: {} failed at {}:{}\n{}\n", rank_, test_,
                result.file_name() ? result.file_name() : "?", result.line_number(), result.message());
   }
 
@@ -52,6 +55,7 @@ class RankReporter : public testing::EmptyTestEventListener {
 
  private:
   int rank_;
+  std::string test_;
   int failures_ = 0;
 };
 
