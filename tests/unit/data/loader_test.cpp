@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <ostream>
 #include <stdexcept>
 #include <thread>
 #include <tuple>
@@ -58,6 +59,9 @@ void collect(Loader loader, Samples& samples) {
 struct Case {
   std::int64_t size, global, shards;
   bool drop_last = false;
+  friend std::ostream& operator<<(std::ostream& out, const Case& of) {
+    return out << of.size << "_by_" << of.global << "_in_" << of.shards << (of.drop_last ? "_dropped" : "");
+  }
 };
 
 Samples load_training(const Case& of, int workers, std::int64_t first_step, std::int64_t last_step) {
