@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <fstream>
 #include <iterator>
 
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
 #include "layers/ops/fingerprint.h"
+#include "trainer/config/keys.h"
 #include "trainer/loop/agree.h"
 #include "trainer/loop/memory.h"
 
@@ -39,6 +42,21 @@ std::string describe_data(const Inputs& inputs) {
   return fmt::format("{} training, {} validation and {} test images, {}, {} classes, mean {}, deviation {}",
                      size(inputs.data.train), size(inputs.data.validation), size(inputs.data.test),
                      to_string(inputs.facts().shape), inputs.facts().classes, pixels.mean, pixels.deviation);
+}
+
+// Neither a bit of the result nor the order of collectives hangs on these.
+bool suits_host(const std::string& key) {
+  constexpr std::array own{"run_dir", "data.path", "threads", "comm.backend"};
+  return key.starts_with("plan.") || std::find(own.begin(), own.end(), key) != own.end();
+}
+
+// The keys that all workers must share, with their values.
+Json shared_values(const Config& config) {
+  Json values = Json::object();
+  for (const Key& key : keys()) {
+    if (!suits_host(key.path)) values[key.path] = key.write(config);
+  }
+  return values;
 }
 
 }  // namespace
@@ -105,6 +123,26 @@ void require_equal_hosts(Communicator& comm) {
   throw UsageError(fmt::format(
       "the workers' hosts differ in what the bits of a result depend on:{}\nStart the job on hosts of "
       "one kind.",
+      differences));
+}
+
+void require_equal_configs(Communicator& comm, const Config& config) {
+  const Json mine = shared_values(config);
+  std::vector<Json> all;
+  for (const std::string& text : gather_texts(comm, "configuration", mine.dump())) {
+    all.push_back(Json::parse(text));
+  }
+  std::vector<std::string> unlike;
+  for (const auto& [key, value] : mine.items()) {
+    const auto same = [&](const Json& other) { return other.at(key) == value; };
+    if (!std::all_of(all.begin(), all.end(), same))
+      unlike.push_back(fmt::format("{}: {}", key, value.dump()));
+  }
+  const std::string differences =
+      differing(comm, "configuration", fmt::format("{}", fmt::join(unlike, ", ")));
+  if (differences.empty()) return;
+  throw UsageError(fmt::format(
+      "the workers' configurations differ:{}\nGive all hosts the same configuration and the same --set.",
       differences));
 }
 

@@ -55,4 +55,8 @@ class Session {
 // Throws UsageError on all workers where their hosts differ in what the bits of a result depend on.
 void require_equal_hosts(Communicator& comm);
 
+// Throws UsageError on all workers, naming keys and hosts, where their configurations differ in more than
+// what a host may have as suits it: run_dir, data.path, threads, plan and comm.backend.
+void require_equal_configs(Communicator& comm, const Config& config);
+
 }  // namespace lockstep

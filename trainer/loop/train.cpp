@@ -207,6 +207,7 @@ void say_start(const RunDirectory& directory, Recorder& recorder, Start start, s
 Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open) {
   comm.set_phase("start");
   require_equal_hosts(comm);
+  require_equal_configs(comm, config);
   Session session(comm, config, open_inputs(comm, config));
 
   // Last of what may fail, because it is the first that changes anything.

@@ -1,0 +1,65 @@
+#include "trainer/loop/session.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "comm/threads/threads.h"
+#include "trainer/loop/agree.h"
+
+namespace lockstep {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+// What each of three workers says where rank 2 has another configuration.
+std::vector<std::string> refusals(const Config& config, const Config& of_rank_2) {
+  std::vector<std::string> told(3);
+  run_threads(3, [&](Communicator& comm) {
+    try {
+      require_equal_configs(comm, comm.rank() == 2 ? of_rank_2 : config);
+    } catch (const UsageError& error) {
+      told[static_cast<std::size_t>(comm.rank())] = error.what();
+    }
+  });
+  return told;
+}
+
+TEST(RequireEqualConfigs, NamesHostsAndKeysThatDiffer) {
+  Config other;
+  other.optimizer.lr = 0.5;
+  other.evaluation.every_epochs = 7;  // another order of collectives
+  const auto told = refusals({}, other);
+  EXPECT_THAT(told, testing::Each(told[0]));
+  EXPECT_THAT(told[0], AllOf(HasSubstr(fmt::format("rank 0 on {}: optimizer.lr: 0.1", host_name())),
+                             HasSubstr(fmt::format("rank 2 on {}: optimizer.lr: 0.5", host_name())),
+                             HasSubstr("evaluation.every_epochs: 7"), Not(HasSubstr("rank 1"))));
+}
+
+TEST(RequireEqualConfigs, FollowsEveryKeyThatWorkersMustShare) {
+  Config stops;
+  stops.train.stop_at_step = 3;
+  Config saves;
+  saves.checkpoint.every_steps = 5;
+  Config buckets;
+  buckets.comm.bucket_mib = 1;
+  Config waits;
+  waits.comm.timeout_s = 1;
+  for (const Config& other : {stops, saves, buckets, waits}) {
+    EXPECT_THAT(refusals({}, other), testing::Each(HasSubstr("configurations differ")));
+  }
+}
+
+TEST(RequireEqualConfigs, LetsEachHostHaveWhatSuitsIt) {
+  Config other;
+  other.run_dir = "elsewhere";
+  other.data.path = "/mnt/data";
+  other.threads = 7;
+  other.plan.memory_mib = 100;
+  EXPECT_THAT(refusals({}, other), testing::Each(""));
+}
+
+}  // namespace
+}  // namespace lockstep
