@@ -25,6 +25,7 @@ class Bad:
     says: list  # words of the message; the first of them stand in no other line
     after: float = 0  # seconds, at least
     launches: tuple = (None, 2)  # workers under mpirun; None: no launcher
+    other: list = None  # arguments of one more worker
     during: object = contextlib.nullcontext  # what holds while it runs
 
 
@@ -33,7 +34,7 @@ def judge(case, room):
     before = room.snapshot()
     for workers in bad.launches:
         with bad.during():
-            result = run(*bad.arguments, workers=workers, timeout=PATIENCE)
+            result = run(*bad.arguments, workers=workers, other=bad.other, timeout=PATIENCE)
         told = f"{result.command}\n{result.out}{result.err}"
         expect(result.code is not None, f"did not end within {PATIENCE} s: {told}")
         expect(result.code == bad.code, f"code {result.code} instead of {bad.code}: {told}")
@@ -226,6 +227,35 @@ def unknown_option(room):
 @cases
 def resume_and_overwrite(room):
     return Bad(train(room, "--resume", "--overwrite"), USAGE, ["--overwrite"])
+
+
+# One worker alone
+
+
+def with_one_worker(room, other, says):
+    return Bad(train(room), USAGE, says, launches=(1,), other=other)
+
+
+@cases
+def another_configuration_on_one_worker(room):
+    other = train(room, "--set", "optimizer.lr=0.5")
+    return with_one_worker(room, other, ["optimizer.lr: 0.5", "optimizer.lr: 0.05"])
+
+
+@cases
+def another_order_of_collectives_on_one_worker(room):
+    other = train(room, "--set", "evaluation.every_steps=3")
+    return with_one_worker(room, other, ["evaluation.every_steps: 3", "evaluation.every_steps: 4"])
+
+
+@cases
+def missing_config_on_one_worker(room):
+    return with_one_worker(room, ["train", room.folder / "nowhere.yaml"], ["nowhere.yaml", "rank 1 on"])
+
+
+@cases
+def unknown_command_on_one_worker(room):
+    return with_one_worker(room, ["trian", room.config], ["'trian'", "rank 1 on"])
 
 
 # Plan

@@ -42,15 +42,16 @@ class Result:
         return [line for line in self.err.splitlines() if words in line]
 
 
-def command(arguments, workers=None):
-    """Under mpirun with this many workers, or without a launcher."""
+def command(arguments, workers=None, other=None):
+    """Under mpirun with this many workers, and one with arguments of its own, or without a launcher."""
     launcher = [str(MPIRUN), "-n", str(workers)] if workers else []
-    return [*launcher, LOCKSTEP, *map(str, arguments)]
+    last = [":", "-n", "1", LOCKSTEP, *map(str, other)] if other else []
+    return [*launcher, LOCKSTEP, *map(str, arguments), *last]
 
 
-def run(*arguments, workers=None, timeout=60):
+def run(*arguments, workers=None, other=None, timeout=60):
     """Runs lockstep to its end. One that does not end within `timeout` seconds is killed: code None."""
-    full = command(arguments, workers)
+    full = command(arguments, workers, other)
     start = time.monotonic()
     with subprocess.Popen(full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           start_new_session=True) as process:

@@ -75,11 +75,22 @@ int run(const Program& program, const std::vector<std::string>& arguments) {
                                in_quotes(first), nearest(first, names)));
 }
 
+int run_shared(const Program& program, const std::vector<std::string>& arguments) {
+  try {
+    return run(program, arguments);
+  } catch (const CommError&) {
+    throw;
+  } catch (const Error&) {
+    if (program.share_failure != nullptr) program.share_failure(std::current_exception());
+    throw;
+  }
+}
+
 }  // namespace
 
 int dispatch(const Program& program, const std::vector<std::string>& arguments) {
   try {
-    return run(program, arguments);
+    return run_shared(program, arguments);
   } catch (const Error& error) {
     return tell(error);
   } catch (const std::bad_alloc&) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <exception>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,9 @@ struct Command {
 struct Program {
   std::string_view version;
   std::vector<Command> commands;
+  // Lets other processes of the job know what a command threw before they met, and throws what all of them
+  // throw then. May be null.
+  void (*share_failure)(const std::exception_ptr& failure) = nullptr;
 };
 
 // Runs the command that `arguments` name and answers the exit code of the process. Knows --help and

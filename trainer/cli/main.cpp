@@ -1,5 +1,6 @@
 #include "trainer/cli/commands.h"
 #include "trainer/cli/dispatch.h"
+#include "trainer/loop/workers.h"
 
 int main(int argc, char** argv) {
   using namespace lockstep;
@@ -11,6 +12,7 @@ int main(int argc, char** argv) {
                    {"inspect", "what is in a checkpoint, or behind a configuration", run_inspect},
                    {"compare", "where two runs begin to differ", run_compare},
                    {"config", "every key, or the effective configuration", run_config},
-                   {"bench", "measure the speed of training", run_bench}}};
+                   {"bench", "measure the speed of training", run_bench}},
+      .share_failure = share_failure};
   return dispatch(program, {argv + 1, argv + argc});
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 
@@ -10,6 +11,7 @@
 #include "comm/single/single.h"
 #include "comm/threads/threads.h"
 #include "layers/ops/threads.h"
+#include "trainer/loop/agree.h"
 
 namespace lockstep {
 namespace {
@@ -43,9 +45,18 @@ Workers alone(Backend backend, std::optional<int> requested) {
   return {threads ? Workers::Kind::threads : Workers::Kind::single, count, 0};
 }
 
+std::atomic<bool> met{false};  // MPI begins once a process
+
+// Where one of them failed before (share_failure), all hear of it.
+void meet(
+    Communicator& comm, const std::function<void()>& before = [] {}) {
+  agree(comm, "command line and configuration", before);
+}
+
 // What all workers threw alike is kept until MPI has ended in order, which waits for all: a launcher kills
 // those that still run when the first one leaves with an error, among them perhaps the one that tells it.
 void run_mpi(const std::function<void(Communicator&)>& worker) {
+  met = true;
   std::exception_ptr alike;
   const auto run = [&](Communicator& comm) {
     try {
@@ -81,6 +92,12 @@ Workers choose_workers(const Config& config, std::optional<int> requested) {
   return workers;
 }
 
+void share_failure(const std::exception_ptr& failure) {
+  const auto launch = launched();
+  if (met || !launch || launch->size == 1) return;
+  run_mpi([&](Communicator& comm) { meet(comm, [&] { std::rethrow_exception(failure); }); });
+}
+
 void run_workers(const Workers& workers, const CommConfig& config,
                  const std::function<void(Communicator&)>& worker) {
   start_log(workers.rank);
@@ -88,6 +105,7 @@ void run_workers(const Workers& workers, const CommConfig& config,
     prepare_compute_thread();
     comm.set_timeout(
         std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(config.timeout_s)));
+    meet(comm);
     worker(comm);
   };
   switch (workers.kind) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <string_view>
@@ -22,6 +23,10 @@ struct Workers {
 // Throws UsageError where comm.backend or `requested` does not fit how this process was started, and where
 // there are more workers than shards.
 Workers choose_workers(const Config& config, std::optional<int> requested);
+
+// Tells the other processes of a launcher that this one failed before its worker could run, and throws what
+// all of them throw alike. Returns where there is nobody to tell, or the workers met already.
+void share_failure(const std::exception_ptr& failure);
 
 // Runs `worker` on every worker of this process, ready to compute, with the timeout of the configuration, and
 // returns when all have ended. What all workers throw alike (usage, data, divergence) is thrown here, and so
