@@ -162,6 +162,7 @@ class Training {
 
   Outcome stop() {
     if (saved_step_ != step() || step() == 0) save();
+    raise_failure();
     if (recorder_ != nullptr) {
       recorder_->say(fmt::format("stopped after step {} of {}, and saved; go on with --resume", step(),
                                  session_.steps().total));

@@ -194,6 +194,13 @@ TEST_F(Train, AStopThatCameBeforeTheFirstStepCanBeResumed) {
   EXPECT_EQ(bytes("run/final.safetensors"), bytes("whole/final.safetensors"));
 }
 
+TEST_F(Train, AStopTellsOfLinesThatCouldNotBeWritten) {
+  std::filesystem::create_directories(folder_ / "run/checkpoints");
+  std::filesystem::create_symlink("/dev/full", folder_ / "run/metrics.jsonl");
+  config_.train.stop_at_step = 1;
+  EXPECT_THROW(run(in("run"), 2, Open::resume), DataError);
+}
+
 TEST_F(Train, DivergenceSavesNothing) {
   config_.optimizer.lr = 1e38;
   config_.checkpoint = {.every_epochs = std::nullopt, .every_steps = 1, .keep = 100};
