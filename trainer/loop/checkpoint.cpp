@@ -76,8 +76,6 @@ std::vector<ModelTensor> training_state(Model& model, Optimizer& optimizer, Coun
     }
   }
   tensors.push_back(scalar("train.step", DType::i64, counters.step));
-  tensors.push_back(scalar("train.best_accuracy", DType::f64, counters.best_accuracy));
-  tensors.push_back(scalar("train.best_step", DType::i64, counters.best_step));
   return tensors;
 }
 

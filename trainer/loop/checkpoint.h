@@ -21,8 +21,6 @@ namespace lockstep {
 // How far a run is.
 struct Counters {
   std::int64_t step = 0;  // finished steps
-  double best_accuracy = 0;
-  std::int64_t best_step = 0;  // 0: not evaluated yet
 };
 
 // All that a resumed run needs, in the memory of its owners: valid as long as they are.

@@ -133,11 +133,6 @@ class Training {
     const auto scores =
         lockstep::evaluate(comm_, session_.model(), data.validation ? data.validation : data.test,
                            session_.inputs().transform, config_.evaluation.batch, entries_);
-    Counters& counters = session_.counters();
-    if (counters.best_step == 0 || scores[0].accuracy > counters.best_accuracy) {
-      counters.best_accuracy = scores[0].accuracy;
-      counters.best_step = step();
-    }
     if (recorder_ != nullptr) attempt([&] { recorder_->evaluated(step(), scores); });
   }
 
@@ -178,11 +173,8 @@ class Training {
         save_tensors(directory_->final_file(), session_.model().state(), session_.metadata());
     });
     if (recorder_ == nullptr) return;
-    const Counters& counters = session_.counters();
-    recorder_->say(
-        fmt::format("finished {} steps at {:.0f} images/s; best val_accuracy {:.4f} after step {}; {}",
-                    step(), recorder_->images_per_s(), counters.best_accuracy, counters.best_step,
-                    directory_->final_file().string()));
+    recorder_->say(fmt::format("finished {} steps at {:.0f} images/s; {}", step(), recorder_->images_per_s(),
+                               directory_->final_file().string()));
   }
 
   Communicator& comm_;

@@ -110,6 +110,18 @@ TEST_F(Train, StoppedAndResumedElsewhereItWritesTheSameBytes) {
   }
 }
 
+TEST_F(Train, WhenItEvaluatesAndSavesChangesNoByteOfACheckpoint) {
+  run(in("run"), 1);
+  config_.evaluation.every_epochs.reset();
+  config_.evaluation.every_steps = 3;
+  config_.checkpoint.every_epochs.reset();
+  config_.checkpoint.every_steps = 4;
+  run(in("other"), 2);
+  for (const char* file : {"/checkpoints/step-00000004.safetensors", last_checkpoint}) {
+    EXPECT_EQ(bytes(std::string("other") + file), bytes(std::string("run") + file));
+  }
+}
+
 TEST_F(Train, EvaluatingTheFileGivesExactlyWhatTrainingWrote) {
   run(in("run"), 3);
   const auto last = metrics("run").back();
