@@ -8,6 +8,7 @@ launcher and under mpirun with two workers, which together have one message too.
 import contextlib
 import dataclasses
 import fcntl
+import shutil
 import struct
 
 from binary import Cases, Room, expect, run, write_idx
@@ -249,6 +250,16 @@ def another_order_of_collectives_on_one_worker(room):
 
 
 @cases
+def another_label_on_one_worker(room):
+    """Files of the same sizes and pixels, as an older copy of a data set has them."""
+    copy = room.folder / "copy"
+    shutil.copytree(room.data, copy)
+    write_idx(copy / Room.TEST_LABELS, [40], [9] + [i % 10 for i in range(1, 40)])
+    bad = with_one_worker(room, train(room, "--set", f"data.path={copy}"), ["different data", "rank 1 on"])
+    return dataclasses.replace(bad, code=DATA)
+
+
+@cases
 def missing_config_on_one_worker(room):
     return with_one_worker(room, ["train", room.folder / "nowhere.yaml"], ["nowhere.yaml", "rank 1 on"])
 
@@ -353,6 +364,14 @@ def resume_another_learning_rate(room):
     room.train()
     room.final().unlink()
     return Bad(train(room, "--resume", "--set", "optimizer.lr=0.5"), DATA, ["optimizer.lr", "0.5"])
+
+
+@cases
+def resume_with_another_label(room):
+    room.train()
+    room.final().unlink()
+    write_idx(room.data / Room.TRAIN_LABELS, [100], [9] + [i % 10 for i in range(1, 100)])
+    return Bad(train(room, "--resume"), DATA, [room.last_checkpoint().name, "pixels and labels"])
 
 
 @cases

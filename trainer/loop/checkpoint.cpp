@@ -92,6 +92,7 @@ Metadata describe(const Config& config, const Facts& facts) {
       {"classes", fmt::format("{}", facts.input.classes)},
       {"class_names", json(facts.class_names).dump()},
       {"train_samples", fmt::format("{}", facts.samples)},
+      {"train_digest", facts.train_digest},
       {"step", fmt::format("{}", facts.step)},
       {"epoch", fmt::format("{}", facts.epoch)},
   };
@@ -106,6 +107,7 @@ Facts read_facts(const Metadata& metadata, const std::string& file) {
   facts.normalization.deviation = read<std::vector<double>>(metadata, "input_deviation", file);
   facts.class_names = read<std::vector<std::string>>(metadata, "class_names", file);
   facts.samples = read<std::int64_t>(metadata, "train_samples", file);
+  facts.train_digest = entry(metadata, "train_digest", file);
   facts.step = read<std::int64_t>(metadata, "step", file);
   facts.epoch = read<std::int64_t>(metadata, "epoch", file);
 

@@ -32,6 +32,7 @@ struct Facts {
   InputNormalization normalization;
   std::vector<std::string> class_names;
   std::int64_t samples = 0;  // of the training set
+  std::string train_digest;  // of its pixels and labels (content_digest)
   std::int64_t step = 0;
   std::int64_t epoch = 0;  // finished epochs
 };

@@ -33,15 +33,16 @@ std::string program_digest() {
   return fmt::format("{:016x}", hash64(std::string_view(bytes)));
 }
 
-// What tells one data set from another without reading it twice.
 std::string describe_data(const Inputs& inputs) {
-  const auto size = [](const std::shared_ptr<const Dataset>& dataset) {
-    return dataset ? dataset->size() : 0;
+  const auto images = [](const Dataset* dataset, const std::string& digest) {
+    return fmt::format("{} ({})", dataset != nullptr ? dataset->size() : 0, digest);
   };
-  const InputNormalization& pixels = inputs.transform.normalization();
-  return fmt::format("{} training, {} validation and {} test images, {}, {} classes, mean {}, deviation {}",
-                     size(inputs.data.train), size(inputs.data.validation), size(inputs.data.test),
-                     to_string(inputs.facts().shape), inputs.facts().classes, pixels.mean, pixels.deviation);
+  const Datasets& data = inputs.data;
+  return fmt::format("{} training, {} validation and {} test images, {}, {} classes",
+                     images(data.train.get(), inputs.train_digest),
+                     images(data.validation.get(), content_digest(data.validation.get())),
+                     images(data.test.get(), content_digest(data.test.get())),
+                     to_string(inputs.facts().shape), inputs.facts().classes);
 }
 
 // Neither a bit of the result nor the order of collectives hangs on these.
@@ -61,16 +62,31 @@ Json shared_values(const Config& config) {
 
 }  // namespace
 
+std::string content_digest(const Dataset* dataset) {
+  std::uint64_t digest = 0;
+  const std::int64_t size = dataset != nullptr ? dataset->size() : 0;
+  std::vector<std::uint8_t> pixels(size > 0 ? static_cast<std::size_t>(dataset->shape().elements()) : 0);
+  for (std::int64_t index = 0; index < size; ++index) {
+    const std::int32_t label = dataset->get(index, pixels);
+    digest = hash64(std::as_bytes(std::span(pixels)), digest);
+    digest = hash64(std::as_bytes(std::span(&label, 1)), digest);
+  }
+  return fmt::format("{:016x}", digest);
+}
+
 Inputs open_inputs(Communicator& comm, const Config& config) {
   std::optional<Inputs> inputs;
+  std::string description;
   agree(comm, "data", [&] {
     Datasets data = open_datasets(config.data, config.seed);
     const Dataset& training = *data.train;
     Transform transform(training.shape(), normalization(config.data, training), config.data.augment,
                         config.seed);
-    inputs.emplace(Inputs{std::move(data), std::move(transform)});
+    const std::string digest = content_digest(&training);
+    inputs.emplace(Inputs{std::move(data), std::move(transform), digest});
+    description = describe_data(*inputs);
   });
-  const std::string differences = differing(comm, "data", describe_data(*inputs));
+  const std::string differences = differing(comm, "data", description);
   if (!differences.empty()) {
     throw DataError(
         fmt::format("the workers read different data:{}\nGive all hosts the same files.", differences));
@@ -111,6 +127,7 @@ Metadata Session::metadata() const {
   facts.normalization = inputs_.transform.normalization();
   facts.class_names = inputs_.data.class_names;
   facts.samples = inputs_.data.train->size();
+  facts.train_digest = inputs_.train_digest;
   facts.step = counters_.step;
   facts.epoch = counters_.step / steps_.per_epoch;
   return describe(config_, facts);

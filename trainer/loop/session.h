@@ -18,8 +18,12 @@ namespace lockstep {
 struct Inputs {
   Datasets data;
   Transform transform;
+  std::string train_digest;  // content_digest of data.train
   InputFacts facts() const { return {data.train->shape(), data.train->classes()}; }
 };
+
+// Of a data set's pixels and labels, in its order; of nothing where there is none.
+std::string content_digest(const Dataset* dataset);
 
 // Opens the data, and throws the same error on all workers where one of them lacks it, or has other data.
 Inputs open_inputs(Communicator& comm, const Config& config);

@@ -33,17 +33,20 @@ std::filesystem::path newest(const RunDirectory& directory) {
 }
 
 void check_data(const Facts& then, const Session& session, const std::string& file) {
-  const auto& pixels = session.inputs().transform.normalization();
-  if (then.samples == session.inputs().data.train->size() && then.normalization.mean == pixels.mean &&
+  const Inputs& now = session.inputs();
+  const auto& pixels = now.transform.normalization();
+  if (then.train_digest == now.train_digest && then.normalization.mean == pixels.mean &&
       then.normalization.deviation == pixels.deviation) {
     return;
   }
+  const auto training_set = [](std::int64_t samples, const std::string& digest, const auto& normalization) {
+    return fmt::format("{} samples with mean {} and deviation {}, pixels and labels {}", samples,
+                       normalization.mean, normalization.deviation, digest);
+  };
   throw DataError(
-      fmt::format("{}: the run was trained on {} samples with mean {} and deviation {}; the training set now "
-                  "has {} samples with "
-                  "mean {} and deviation {}",
-                  file, then.samples, then.normalization.mean, then.normalization.deviation,
-                  session.inputs().data.train->size(), pixels.mean, pixels.deviation));
+      fmt::format("{}: the training set is not the one that the run was trained on:\n  then {}\n  now  {}",
+                  file, training_set(then.samples, then.train_digest, then.normalization),
+                  training_set(now.data.train->size(), now.train_digest, pixels)));
 }
 
 }  // namespace

@@ -110,6 +110,7 @@ Facts some_facts() {
   facts.normalization = {{0.1, 1.0 / 3, 0.5}, {0.2, 1e-9, 0.7}};
   facts.class_names = {"cat", "a \"quoted\" dog"};
   facts.samples = 60'000;
+  facts.train_digest = "0123456789abcdef";
   facts.step = 235;
   facts.epoch = 1;
   return facts;
@@ -124,6 +125,7 @@ TEST(Describe, FactsComeBackExactly) {
   EXPECT_EQ(read.normalization.deviation, facts.normalization.deviation);
   EXPECT_EQ(read.class_names, facts.class_names);
   EXPECT_EQ(read.samples, 60'000);
+  EXPECT_EQ(read.train_digest, "0123456789abcdef");
   EXPECT_EQ(read.step, 235);
   EXPECT_EQ(read.epoch, 1);
 }

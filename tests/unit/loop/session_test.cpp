@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <set>
+
 #include "comm/threads/threads.h"
 #include "trainer/loop/agree.h"
 
@@ -13,6 +16,34 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
+
+// Two samples of one pixel each.
+class Pair : public Dataset {
+ public:
+  Pair(std::array<std::uint8_t, 2> pixels, std::array<std::int32_t, 2> labels)
+      : pixels_(pixels), labels_(labels) {}
+  std::int64_t size() const override { return 2; }
+  SampleShape shape() const override { return {1, 1, 1}; }
+  std::int64_t classes() const override { return 10; }
+  std::int32_t get(std::int64_t index, std::span<std::uint8_t> pixels) const override {
+    pixels[0] = pixels_.at(static_cast<std::size_t>(index));
+    return labels_.at(static_cast<std::size_t>(index));
+  }
+
+ private:
+  std::array<std::uint8_t, 2> pixels_;
+  std::array<std::int32_t, 2> labels_;
+};
+
+TEST(ContentDigest, TellsApartPixelsLabelsAndTheirOrder) {
+  const auto digest = [](const Pair& pair) { return content_digest(&pair); };
+  const std::string first = digest({{7, 8}, {0, 1}});
+  EXPECT_EQ(digest({{7, 8}, {0, 1}}), first);
+  const std::set<std::string> others{digest({{7, 9}, {0, 1}}), digest({{7, 8}, {0, 2}}),
+                                     digest({{8, 7}, {1, 0}}), content_digest(nullptr)};
+  EXPECT_EQ(others.size(), 4U);
+  EXPECT_FALSE(others.contains(first));
+}
 
 // What each of three workers says where rank 2 has another configuration.
 std::vector<std::string> refusals(const Config& config, const Config& of_rank_2) {
