@@ -82,13 +82,18 @@ void check_continues(const Config& before, const Config& now, const std::string&
 }
 
 Start find_start(Communicator& comm, const RunDirectory* directory, bool resume, Session& session) {
-  const auto file = directory != nullptr && resume ? newest(*directory) : std::filesystem::path();
+  std::filesystem::path file;
+  bool was_finished = false;
+  agree(comm, "look for checkpoint", [&] {
+    if (directory == nullptr) return;
+    if (resume) file = newest(*directory);
+    was_finished = directory->finished();
+  });
   if (from_rank_0(comm, "has checkpoint", file.empty() ? 0 : 1) == 0) {
     session.model().initialize();
     return Start::afresh;
   }
-  const bool was_finished =
-      from_rank_0(comm, "finished", directory != nullptr && directory->finished() ? 1 : 0) != 0;
+  was_finished = from_rank_0(comm, "finished", was_finished ? 1 : 0) != 0;
 
   FileBytes contents = broadcast_file(comm, file);
   Start start = Start::resumed;

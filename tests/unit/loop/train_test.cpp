@@ -3,18 +3,25 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "comm/base/error.h"
 #include "comm/single/single.h"
 #include "trainer/loop/digests.h"
 #include "trainer/loop/evaluate.h"
 #include "trainer/loop/inference.h"
+#include "trainer/loop/session.h"
+#include "trainer/loop/start.h"
 #include "trainer/loop/stop.h"
 #include "trainer/loop/workers.h"
 
@@ -192,6 +199,41 @@ TEST_F(Train, ACheckpointCutShortIsRefusedByAllWorkers) {
   run(config, 1);
   std::filesystem::resize_file(folder_ / "run/checkpoints/step-00000003.safetensors", 500);
   EXPECT_THROW(run(in("run"), 3, Open::resume), DataError);
+}
+
+// While one is alive, this process can open no file, whoever its user is.
+class NoMoreFiles {
+ public:
+  NoMoreFiles() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit none{0, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoMoreFiles() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoMoreFiles(const NoMoreFiles&) = delete;
+  NoMoreFiles& operator=(const NoMoreFiles&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(Train, CheckpointsThatRank0CannotListAreRefusedByAllWorkers) {
+  const RunDirectory directory(folder_ / "run", Open::resume, {});
+  std::atomic<int> refused{0};
+  run_workers({Workers::Kind::threads, 2, 0}, config_.comm, [&](Communicator& comm) {
+    Session session(comm, config_, open_inputs(comm, config_));
+    comm.barrier(Lane::statistics, "ready").wait();  // rank 0 may take the other's files too
+    std::optional<NoMoreFiles> while_looking;
+    if (comm.rank() == 0) while_looking.emplace();
+    comm.set_timeout(std::chrono::seconds(1));
+    try {
+      find_start(comm, comm.rank() == 0 ? &directory : nullptr, true, session);
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("checkpoints"));
+      ++refused;
+    }
+  });
+  EXPECT_EQ(refused, 2);
 }
 
 TEST_F(Train, AStopThatCameBeforeTheFirstStepCanBeResumed) {
