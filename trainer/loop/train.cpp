@@ -111,6 +111,7 @@ class Training {
         learning_rate(config_.schedule, config_.optimizer.lr, session_.steps().per_epoch, step());
     session_.optimizer().update(model.arena(), model.gradients(), lr, step());
     ++session_.counters().step;
+    check_finite();
     const std::chrono::duration<double> taken = Clock::now() - start;
 
     if (recorder_ == nullptr) return;
@@ -136,17 +137,21 @@ class Training {
     if (recorder_ != nullptr) attempt([&] { recorder_->evaluated(step(), scores); });
   }
 
+  // All workers have the same weights, so all throw.
   void check_finite() {
-    if (all_finite(session_.model().arena())) return;
-    throw DivergedError(
-        fmt::format("step {}: the weights are no longer finite; nothing was saved from it. A "
-                    "smaller optimizer.lr or a longer schedule.warmup_epochs may help",
-                    step()));
+    const std::span<const float> arena = session_.model().arena();
+    if (all_finite(arena)) return;
+    for (const Parameter& parameter : session_.model().parameters()) {
+      if (all_finite(arena.subspan(parameter.offset, parameter.count()))) continue;
+      throw DivergedError(fmt::format(
+          "step {}: {} is no longer finite, the first such tensor of the model; nothing was saved "
+          "from it. A smaller optimizer.lr or a longer schedule.warmup_epochs may help",
+          step(), parameter.name));
+    }
   }
 
   void save() {
     comm_.set_phase("checkpoint");
-    check_finite();
     agree(comm_, "checkpoint", [&] {
       if (directory_ == nullptr) return;
       save_tensors(directory_->checkpoint(step()), session_.state(), session_.metadata());

@@ -263,6 +263,22 @@ TEST_F(Train, DivergenceSavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoints/step-00000008.safetensors"));
 }
 
+TEST_F(Train, DivergenceIsToldWithItsFirstStepAndTensor) {
+  config_.optimizer.lr = 1e38;
+  std::string told;
+  try {
+    run(in("run"), 2);
+  } catch (const DivergedError& error) {
+    told = error.what();
+  }
+  const std::string first = told.substr(0, told.find(':'));
+  EXPECT_THAT(told, HasSubstr(".weight is no longer finite"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoints/latest"));
+  // The same run, a step shorter, is sound.
+  config_.train.stop_at_step = std::stoll(first.substr(std::string("step ").size())) - 1;
+  EXPECT_EQ(run(in("run"), 2, Open::overwrite), Outcome::stopped);
+}
+
 TEST_F(Train, APlanThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
   config_.plan.memory_mib = 1;
   config_.batch.global = 1 << 20;
