@@ -3,11 +3,13 @@
 
 #include <array>
 #include <cstdio>
+#include <new>
 #include <span>
 #include <string_view>
 
 #include "comm/base/leave.h"
 #include "comm/mpi/mpi.h"
+#include "trainer/loop/workers.h"
 
 // Rank 1 of two fails in the way that the argument names while rank 0 waits for it.
 
@@ -32,7 +34,16 @@ void fail(Communicator& comm, std::string_view how) {
   if (how == "abort_as_done") comm.abort(ExitCode::done);
 }
 
+void run_out_of_memory() {
+  const Workers workers{Workers::Kind::mpi, 2, launched()->rank};
+  run_workers(workers, {}, [](Communicator& comm) {
+    if (comm.rank() == 1) throw std::bad_alloc();
+    wait_for_the_other(comm);
+  });
+}
+
 void run(std::string_view how) {
+  if (how == "out_of_memory") return run_out_of_memory();
   const auto comm = make_mpi();
   if (how == "late_worker") comm->set_timeout(std::chrono::milliseconds(500));
   if (comm->rank() == 0) {

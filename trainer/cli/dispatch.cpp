@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <new>
 #include <typeinfo>
 
 #include "comm/base/error.h"
@@ -13,6 +12,7 @@
 #include "comm/mpi/mpi.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/config/nearest.h"
+#include "trainer/loop/lacking.h"
 
 namespace lockstep {
 
@@ -93,9 +93,8 @@ int dispatch(const Program& program, const std::vector<std::string>& arguments) 
     return run_shared(program, arguments);
   } catch (const Error& error) {
     return tell(error);
-  } catch (const std::bad_alloc&) {
-    return tell(ExitCode::usage, false, "out of memory; a smaller batch.global or model needs less");
   } catch (const std::exception& error) {
+    if (const std::string lack = lacking(error); !lack.empty()) return tell(ExitCode::usage, false, lack);
     return tell(
         ExitCode::bug, false,
         fmt::format("this is a bug of ours, please report it with the command line and the configuration\n"

@@ -5,9 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <new>
 #include <numeric>
 #include <span>
+
+#include "trainer/loop/lacking.h"
 
 namespace lockstep {
 namespace {
@@ -45,10 +46,9 @@ std::string attempt(const std::function<void()>& work) {
     throw;
   } catch (const Error& error) {
     return encode(error.code(), error.what());
-  } catch (const std::bad_alloc&) {
-    return encode(ExitCode::usage, "there is not enough memory: use a smaller batch.global, or more workers");
   } catch (const std::exception& error) {
-    return encode(ExitCode::bug, error.what());
+    const std::string lack = lacking(error);
+    return lack.empty() ? encode(ExitCode::bug, error.what()) : encode(ExitCode::usage, lack);
   }
 }
 

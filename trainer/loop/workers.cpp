@@ -12,6 +12,7 @@
 #include "comm/threads/threads.h"
 #include "layers/ops/threads.h"
 #include "trainer/loop/agree.h"
+#include "trainer/loop/lacking.h"
 
 namespace lockstep {
 namespace {
@@ -66,6 +67,10 @@ void run_mpi(const std::function<void(Communicator&)>& worker) {
     } catch (const Error&) {
       alike = std::current_exception();
     } catch (const std::exception& error) {
+      if (const std::string lack = lacking(error); !lack.empty()) {
+        spdlog::critical("{} (rank {}, {})", lack, comm.rank(), comm.phase());
+        comm.abort(ExitCode::usage);
+      }
       spdlog::critical(
           "{} (rank {}, {}): this is a bug of ours, please report it with command line and configuration",
           error.what(), comm.rank(), comm.phase());

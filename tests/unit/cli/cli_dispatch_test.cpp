@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <cerrno>
 #include <new>
 #include <stdexcept>
+#include <system_error>
 
 #include "cli_support.h"
 
@@ -29,11 +31,16 @@ int starve(const std::vector<std::string>&) {
   throw std::bad_alloc();
 }
 
+int lack_threads(const std::vector<std::string>&) {
+  throw std::system_error(EAGAIN, std::generic_category());
+}
+
 const Program program{.version = "9.8.7",
                       .commands = {{"answer", "count what follows", answer_operands},
                                    {"data", "want data", lack_data},
                                    {"peer", "lose one", lose_a_peer},
                                    {"trip", "over a bug", trip},
+                                   {"spread", "out over threads", lack_threads},
                                    {"starve", "of memory", starve}}};
 
 int run(const std::vector<std::string>& arguments) {
@@ -80,6 +87,8 @@ TEST(CliDispatch, ErrorsBecomeOneMessageAndTheirCode) {
   EXPECT_THAT(errors_of([&] { code = run({"trip"}); }), HasSubstr("index 7"));
   EXPECT_EQ(code, 1);
   EXPECT_THAT(errors_of([&] { code = run({"starve"}); }), StartsWith("out of memory"));
+  EXPECT_EQ(code, 2);
+  EXPECT_THAT(errors_of([&] { code = run({"spread"}); }), HasSubstr("use fewer threads, or fewer workers"));
   EXPECT_EQ(code, 2);
 }
 

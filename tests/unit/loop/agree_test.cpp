@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <mutex>
+#include <system_error>
 
 #include "comm/threads/threads.h"
 
@@ -61,6 +63,16 @@ TEST(Agree, TellsTheLowestRanksErrorWhereSeveralDiffer) {
   });
   EXPECT_THAT(told,
               testing::Each(testing::AllOf(testing::StartsWith("3 rank 1"), testing::EndsWith("first"))));
+}
+
+TEST(Agree, CallsWhatTheMachineLacksNoBug) {
+  const auto told = outcomes(2, [](Communicator& comm) {
+    agree(comm, "work", [&] {
+      if (comm.rank() == 1) throw std::system_error(EAGAIN, std::generic_category());
+    });
+  });
+  EXPECT_THAT(told,
+              testing::Each(testing::AllOf(testing::StartsWith("2 rank 1"), HasSubstr("fewer threads"))));
 }
 
 TEST(Agree, LeavesTheTimeoutAsItWas) {
