@@ -74,10 +74,11 @@ void remove_file(const fs::path& file) {
 
 }  // namespace
 
-RunDirectory::RunDirectory(fs::path dir, Open open, std::chrono::milliseconds patience)
+RunDirectory::RunDirectory(fs::path dir, Open open, std::chrono::milliseconds patience,
+                           const std::function<bool()>& asked_to_stop)
     : dir_(std::move(dir)) {
   make_folder(dir_);
-  lock(patience);
+  lock(patience, asked_to_stop);
   if (open == Open::fresh && holds_run()) {
     throw DataError(fmt::format(
         "{}: already holds a run; --resume continues it, --overwrite replaces it, or choose another run_dir",
@@ -88,7 +89,7 @@ RunDirectory::RunDirectory(fs::path dir, Open open, std::chrono::milliseconds pa
   if (open == Open::overwrite) remove_run();
 }
 
-void RunDirectory::lock(std::chrono::milliseconds patience) {
+void RunDirectory::lock(std::chrono::milliseconds patience, const std::function<bool()>& asked_to_stop) {
   const fs::path file = dir_ / ".lock";
   lock_.reset(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (!lock_.valid()) throw_system_error(file, "cannot be opened");
@@ -96,6 +97,11 @@ void RunDirectory::lock(std::chrono::milliseconds patience) {
   while (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) throw_system_error(file, "cannot be locked");
+    if (asked_to_stop()) {
+      throw Error(ExitCode::stopped,
+                  fmt::format("{}: stopped while another job still held its lock; nothing was written",
+                              dir_.string()));
+    }
     if (steady_clock::now() >= deadline) {
       throw DataError(
           fmt::format("{}: in use: another job has held its lock for the {:.1f} s waited; end that job, or "

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -21,8 +22,11 @@ class RunDirectory {
   // job that still holds it. fresh: throws where the folder already holds a run, naming --resume and
   // --overwrite. overwrite: removes what a run writes (config.yaml, metrics.jsonl, digests.jsonl, events.*,
   // the checkpoints and `latest` in checkpoints/, final.safetensors) and nothing else. In every case
-  // checkpoints/ is there afterwards, and what killed writers left half-written is gone.
-  RunDirectory(std::filesystem::path dir, Open open, std::chrono::milliseconds patience);
+  // checkpoints/ is there afterwards, and what killed writers left half-written is gone. Throws an Error of
+  // code `stopped` where the lock is still waited for when `asked_to_stop` says so.
+  RunDirectory(
+      std::filesystem::path dir, Open open, std::chrono::milliseconds patience,
+      const std::function<bool()>& asked_to_stop = [] { return false; });
   const std::filesystem::path& path() const { return dir_; }
   std::filesystem::path config() const;                       // config.yaml
   std::filesystem::path metrics() const;                      // metrics.jsonl
@@ -45,7 +49,7 @@ class RunDirectory {
   void write_text(const std::filesystem::path& file, std::string_view text) const;
 
  private:
-  void lock(std::chrono::milliseconds patience);
+  void lock(std::chrono::milliseconds patience, const std::function<bool()>& asked_to_stop);
   bool holds_run() const;
   void remove_stale_files() const;
   void remove_run() const;

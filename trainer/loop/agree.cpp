@@ -60,6 +60,8 @@ std::string attempt(const std::function<void()>& work) {
       throw DataError(message);
     case ExitCode::diverged:
       throw DivergedError(message);
+    case ExitCode::stopped:
+      throw Error(ExitCode::stopped, message);
     default:
       throw std::logic_error(message);
   }

@@ -211,7 +211,7 @@ Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open)
   // Last of what may fail, because it is the first that changes anything.
   std::optional<RunDirectory> directory;
   agree(comm, "run directory", [&] {
-    if (comm.rank() == 0) directory.emplace(config.run_dir, open, comm.timeout());
+    if (comm.rank() == 0) directory.emplace(config.run_dir, open, comm.timeout(), StopSignals::requested);
   });
   RunDirectory* const own = directory ? &*directory : nullptr;
   const Start start = find_start(comm, own, open == RunDirectory::Open::resume, session);

@@ -147,6 +147,18 @@ TEST_F(RunDirectoryTest, IsWaitedForWhileAnotherJobEnds) {
   waiter.join();
 }
 
+TEST_F(RunDirectoryTest, IsWaitedForNoLongerThanTheUserWants) {
+  const RunDirectory held = open(Open::fresh);
+  int asked = 0;
+  try {
+    RunDirectory(dir_, Open::resume, std::chrono::minutes(5), [&] { return ++asked == 2; });
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::stopped);
+    EXPECT_THAT(error.what(), HasSubstr(dir_.string()));
+  }
+}
+
 TEST_F(RunDirectoryTest, CannotBeWhereAFileIs) {
   write_file(folder_ / "file", "kept");
   dir_ = folder_ / "file";

@@ -255,6 +255,22 @@ TEST_F(Train, AStopTellsOfLinesThatCouldNotBeWritten) {
   EXPECT_THROW(run(in("run"), 2, Open::resume), DataError);
 }
 
+TEST_F(Train, AStopWhileTheRunDirectoryIsInUseEndsTheWait) {
+  const RunDirectory held(folder_ / "run", Open::fresh, {});
+  {
+    const StopSignals signals;
+    std::raise(SIGTERM);
+    try {
+      run(in("run"), 2);
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::stopped) << error.what();
+    }
+  }
+  { const StopSignals again; }  // forgets the signal
+  EXPECT_FALSE(std::filesystem::exists(held.config()));
+}
+
 TEST_F(Train, DivergenceSavesNothing) {
   config_.optimizer.lr = 1e38;
   config_.checkpoint = {.every_epochs = std::nullopt, .every_steps = 1, .keep = 100};
