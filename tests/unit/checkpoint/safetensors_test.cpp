@@ -18,11 +18,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 template <class T>
-TensorView tensor(std::string name, DType dtype, Dims dims, const std::vector<T>& values) {
-  return {.name = std::move(name),
-          .dtype = dtype,
-          .dims = std::move(dims),
-          .bytes = std::as_bytes(std::span(values))};
+TensorView tensor(const std::string& name, DType dtype, const Dims& dims, const std::vector<T>& values) {
+  return {.name = name, .dtype = dtype, .dims = dims, .bytes = std::as_bytes(std::span(values))};
 }
 
 std::string little_endian(std::uint64_t value) {
@@ -253,7 +250,7 @@ std::vector<Malformed> malformed_files() {
       {"ExtraField", one(good + R"(,"stride":[1])"), "and nothing else"},
       {"DtypeNoString", one(R"("dtype":1,"shape":[1],"data_offsets":[0,4])"), "the dtype of tensor \"t\""},
       {"UnknownDtype", one(R"("dtype":"BF16","shape":[2],"data_offsets":[0,4])"),
-       "tensor \"t\" has the dtype \"BF16\""},
+       R"(tensor "t" has the dtype "BF16")"},
       {"ShapeNoArray", one(R"("dtype":"F32","shape":1,"data_offsets":[0,4])"), "the shape of tensor \"t\""},
       {"NegativeSize", one(R"("dtype":"F32","shape":[-1],"data_offsets":[0,4])"), "has -1 where"},
       {"FractionalSize", one(R"("dtype":"F32","shape":[1.0],"data_offsets":[0,4])"), "has 1.0 where"},

@@ -16,8 +16,8 @@ using testing::ThrowsMessage;
 // An environment with these launchers' variables and no others.
 class LaunchedTest : public testing::Test {
  protected:
-  LaunchedTest() { clear(); }
-  ~LaunchedTest() override { clear(); }
+  void SetUp() override { clear(); }
+  void TearDown() override { clear(); }
 
   static void set(const std::map<std::string, std::string>& variables) {
     for (const auto& [name, value] : variables) setenv(name.c_str(), value.c_str(), 1);

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "config_support.h"
@@ -14,6 +15,7 @@ std::vector<LayerSpec> layers(const std::string& list) {
 
 std::vector<std::string> names(const std::vector<LayerSpec>& list) {
   std::vector<std::string> result;
+  result.reserve(list.size());
   for (const LayerSpec& layer : list) result.push_back(layer.name);
   return result;
 }
@@ -141,8 +143,8 @@ TEST(ConfigLayers, AShortFileCannotDescribeAnEndlessNetwork) {
   std::string yaml = "&a0 [relu]";
   std::string list = "[{residual: {body: &a0 [relu, relu]}}";
   for (int i = 1; i < 15; ++i) {
-    const std::string block = "{residual: {body: *a" + std::to_string(i - 1) + "}}";
-    list += ", {residual: {body: &a" + std::to_string(i) + " [" + block + ", " + block + "]}}";
+    const std::string block = fmt::format("{{residual: {{body: *a{}}}}}", i - 1);
+    list += fmt::format(", {{residual: {{body: &a{} [{}, {}]}}}}", i, block, block);
   }
   EXPECT_THAT(wrong(list + "]"), HasSubstr("a network may have 10000 layers at most"));
 }

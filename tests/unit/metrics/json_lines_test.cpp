@@ -92,7 +92,7 @@ TEST_F(JsonLinesTest, TellsWhyALineCouldNotBeWritten) {
 }
 
 TEST_F(JsonLinesTest, KeepsTheOldFileWhereItCannotBeReplaced) {
-  const std::string before = "{\"step\":1,\"note\":\"" + std::string(100, 'x') + "\"}\n{\"step\":2}\n";
+  const std::string before = R"({"step":1,"note":")" + std::string(100, 'x') + "\"}\n{\"step\":2}\n";
   write_file(file_, before);
   {
     const FileSizeLimit limit(64);

@@ -1,10 +1,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <spdlog/sinks/ostream_sink.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <sstream>
 
