@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <numeric>
+
+#include "comm/base/leave.h"
 
 namespace lockstep {
 
@@ -57,6 +61,16 @@ void Hub::leave(int rank, std::string why) {
   const std::lock_guard lock(mutex_);
   left_[static_cast<std::size_t>(rank)] = std::move(why);
   anyone_left_.store(true, std::memory_order_release);
+  someone_left_.notify_all();
+}
+
+void Hub::await_all(std::chrono::milliseconds grace, std::string_view message) {
+  std::unique_lock lock(mutex_);
+  const auto all_left = [&] { return std::ranges::all_of(left_, [](const auto& why) { return !!why; }); };
+  if (someone_left_.wait_for(lock, grace, all_left)) return;
+  // The lock is kept, so that of several workers that gave up on the same one only the first says so.
+  fmt::print(stderr, "{}\n", message);
+  leave_process(ExitCode::peer);
 }
 
 void Hub::check(int rank, const Meeting& meeting) {

@@ -2,6 +2,8 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -10,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -55,6 +58,10 @@ class Hub {
   // `rank` will start nothing any more; `why` completes the sentence "rank 2 …".
   void leave(int rank, std::string why);
 
+  // Returns once all have left. Where one has not after `grace` it hangs, and a thread that hangs cannot be
+  // ended: the whole process then ends with ExitCode::peer, after `message` on standard error.
+  void await_all(std::chrono::milliseconds grace, std::string_view message);
+
   // Throws CommError where `meeting` can never be complete because a worker that it needs has left.
   void check(int rank, const Meeting& meeting);
 
@@ -63,6 +70,7 @@ class Hub {
 
  private:
   std::mutex mutex_;
+  std::condition_variable someone_left_;
   std::array<std::map<std::uint64_t, std::shared_ptr<Meeting>>, lane_count> meetings_;  // incomplete ones
   std::vector<std::optional<std::string>> left_;
   std::atomic<bool> anyone_left_{false};

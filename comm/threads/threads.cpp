@@ -100,9 +100,14 @@ struct Outcome {
 Outcome run_one(int rank, int size, Hub& hub, const std::function<void(Communicator&)>& worker) {
   Outcome outcome;
   std::string why = "has ended without it";
+  ThreadCommunicator comm(rank, size, hub);
   try {
-    ThreadCommunicator comm(rank, size, hub);
     worker(comm);
+  } catch (const CommError& error) {
+    outcome = {std::current_exception(), hub.was_told(rank)};
+    hub.leave(rank, fmt::format("failed: {}", error.what()));
+    if (!outcome.consequence) hub.await_all(comm.timeout(), error.what());
+    return outcome;
   } catch (const std::exception& error) {
     outcome = {std::current_exception(), hub.was_told(rank)};
     why = fmt::format("failed: {}", error.what());

@@ -205,5 +205,17 @@ TEST(ThreadsDeathTest, abort_ends_the_process_with_the_code) {
               testing::ExitedWithCode(75), "");
 }
 
+TEST(ThreadsDeathTest, a_worker_that_hangs_does_not_keep_the_process) {
+  const auto run = [] {
+    std::atomic<bool> never = false;
+    run_threads(3, [&](Communicator& comm) {
+      if (comm.rank() == 1) return wait_for(never);
+      comm.set_timeout(std::chrono::milliseconds(50));
+      comm.barrier(Lane::scatter, "bn1 moments").wait();
+    });
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(4), "barrier 'bn1 moments'.*not finished after 0.05 s");
+}
+
 }  // namespace
 }  // namespace lockstep::test
