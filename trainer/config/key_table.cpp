@@ -262,8 +262,7 @@ std::vector<Key> comm_keys() {
   return {
       free(word<Config, Backend>("comm.backend", FIELD(comm.backend), backends,
                                  "how workers talk; auto: by MPI under a launcher, else as threads")),
-      free(number<Config>("comm.bucket_mib", FIELD(comm.bucket_mib),
-                          Number{.least = 0, .most = 1024, .above = true},
+      free(number<Config>("comm.bucket_mib", FIELD(comm.bucket_mib), Number{.least = 0.001, .most = 1024},
                           "gradients are summed in pieces of so many MiB")),
       free(word<Config, Overlap>("comm.overlap", FIELD(comm.overlap), overlaps,
                                  "exchange gradients while the backward pass still computes")),

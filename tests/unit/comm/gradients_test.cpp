@@ -13,18 +13,30 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 TEST(Buckets, end_with_the_tensor_that_fills_them_and_the_first_is_an_eighth) {
-  const std::vector<Range> tensors = {{0, 5}, {5, 11}, {11, 60}, {60, 100}, {100, 190}, {190, 191}};
+  const std::vector<Range> tensors = {{0, 5}, {5, 11}, {11, 60}, {60, 91}, {91, 171}, {171, 172}};
   EXPECT_THAT(plan_buckets(tensors, 80),
-              ElementsAre(Range{0, 11}, Range{11, 100}, Range{100, 190}, Range{190, 191}));
+              ElementsAre(Range{0, 11}, Range{11, 91}, Range{91, 171}, Range{171, 172}));
 }
 
-TEST(Buckets, a_tensor_larger_than_a_bucket_is_one_bucket) {
-  EXPECT_THAT(plan_buckets(std::vector<Range>{{0, 1'000}, {1'000, 1'001}}, 80),
-              ElementsAre(Range{0, 1'000}, Range{1'000, 1'001}));
+TEST(Buckets, tensors_that_overfill_one_are_cut_into_equal_parts) {
+  EXPECT_THAT(plan_buckets(std::vector<Range>{{0, 10}, {10, 60}, {60, 211}, {211, 212}}, 80),
+              ElementsAre(Range{0, 10}, Range{10, 77}, Range{77, 144}, Range{144, 211}, Range{211, 212}));
+}
+
+TEST(Buckets, none_is_longer_than_asked_even_where_one_tensor_is_larger_than_MPI_can_count) {
+  const std::int64_t elements = 3'000'000'000;
+  const std::vector<Range> buckets = plan_buckets(std::vector<Range>{{0, elements}}, 1 << 20);
+  std::int64_t end = 0;
+  for (const Range bucket : buckets) {
+    EXPECT_EQ(bucket.begin, end);
+    EXPECT_LE(bucket.size(), 1 << 20);
+    end = bucket.end;
+  }
+  EXPECT_EQ(end, elements);
 }
 
 TEST(Buckets, tensors_without_elements_make_none_of_their_own) {
-  EXPECT_THAT(plan_buckets(std::vector<Range>{{0, 0}, {0, 9}, {9, 9}}, 0), ElementsAre(Range{0, 9}));
+  EXPECT_THAT(plan_buckets(std::vector<Range>{{0, 0}, {0, 9}, {9, 9}}, 9), ElementsAre(Range{0, 9}));
   EXPECT_THAT(plan_buckets({}, 80), IsEmpty());
 }
 
