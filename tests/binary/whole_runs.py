@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -10,7 +11,7 @@ import time
 from binary import Cases, command, expect, run
 
 COMMANDS = ["train", "evaluate", "predict", "inspect", "compare", "config", "bench"]
-STOPPED = 75
+DATA, STOPPED = 3, 75
 
 cases = Cases()
 
@@ -168,6 +169,17 @@ def json_is_alone_on_standard_output(room):
     room.train()
     for arguments in [["evaluate", room.final()], ["inspect", room.final()], ["inspect", room.config]]:
         json.loads(must(0, run(*arguments, "--json")).out)
+
+
+@cases
+def a_file_above_its_size_limit_is_an_error(room):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, hard))
+    try:
+        told = must(DATA, run("train", room.config)).err
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    expect(".safetensors" in told, f"does not name the file: {told}")
 
 
 if __name__ == "__main__":

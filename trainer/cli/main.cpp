@@ -1,9 +1,12 @@
+#include <csignal>
+
 #include "trainer/cli/commands.h"
 #include "trainer/cli/dispatch.h"
 #include "trainer/loop/workers.h"
 
 int main(int argc, char** argv) {
   using namespace lockstep;
+  std::signal(SIGXFSZ, SIG_IGN);  // a file above `ulimit -f` is then a write that fails, and an error to tell
   const Program program{
       .version = LOCKSTEP_VERSION,
       .commands = {{"train", "train a network as a configuration says", run_train},
