@@ -172,6 +172,17 @@ def json_is_alone_on_standard_output(room):
 
 
 @cases
+def an_answer_that_cannot_be_written_is_an_error(room):
+    room.train()
+    for arguments in [["evaluate", room.final(), "--json"], ["inspect", room.final(), "--json"], ["config", "--keys"]]:
+        with open("/dev/full", "w") as full:
+            result = subprocess.run(command(arguments), stdout=full, stderr=subprocess.PIPE, text=True)
+        told = f"{result.args}: {result.stderr}"
+        expect(result.returncode == DATA, f"code {result.returncode} from {told}")
+        expect("standard output" in result.stderr, told)
+
+
+@cases
 def a_file_above_its_size_limit_is_an_error(room):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, hard))

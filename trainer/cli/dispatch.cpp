@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <system_error>
 #include <typeinfo>
 
 #include "comm/base/error.h"
@@ -75,9 +76,26 @@ int run(const Program& program, const std::vector<std::string>& arguments) {
                                in_quotes(first), nearest(first, names)));
 }
 
+// Throws where standard output did not take all that was printed: an answer in part is none.
+void check_output() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  throw DataError("standard output cannot be written, so the answer is not complete: is its disk full?");
+}
+
+int run_and_flush(const Program& program, const std::vector<std::string>& arguments) {
+  try {
+    const int code = run(program, arguments);
+    check_output();
+    return code;
+  } catch (const std::system_error&) {  // printing throws it too
+    check_output();
+    throw;
+  }
+}
+
 int run_shared(const Program& program, const std::vector<std::string>& arguments) {
   try {
-    return run(program, arguments);
+    return run_and_flush(program, arguments);
   } catch (const CommError&) {
     throw;
   } catch (const Error&) {
