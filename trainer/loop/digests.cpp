@@ -52,14 +52,17 @@ std::map<std::int64_t, std::vector<Digest>> read_digests(const std::filesystem::
   std::map<std::int64_t, std::vector<Digest>> digests;
   std::string line;
   for (int number = 1; std::getline(stream, line); ++number) {
+    if (stream.eof()) break;  // a line without its end: the run is writing it, or was killed while it did
     try {
       const auto record = ordered_json::parse(line);
       auto& tensors = digests[record.at("step").get<std::int64_t>()];
       for (const auto& [name, value] : record.at("tensors").items()) {
         tensors.emplace_back(name, value.get<std::string>());
       }
-    } catch (const ordered_json::exception& error) {
-      throw DataError(fmt::format("{}:{}: not a line of digests: {}", file.string(), number, error.what()));
+    } catch (const ordered_json::exception&) {
+      throw DataError(fmt::format(
+          "{}:{}: not a line of digests, which is {{\"step\": number, \"tensors\": {{name: digest}}}}",
+          file.string(), number));
     }
   }
   return digests;

@@ -21,7 +21,8 @@ std::string digest(std::span<const std::byte> bytes);
 // {"step": 7, "tensors": {"conv1.weight": "90ab…", …}}, in the order given.
 std::string digest_line(std::int64_t step, const std::vector<ModelTensor>& tensors);
 
-// A run's digests by step, from a run directory or a digests.jsonl. Throws DataError naming file and line.
+// A run's digests by step, from a run directory or a digests.jsonl. A last line that was not written to its
+// end is skipped. Throws DataError naming file and line.
 std::map<std::int64_t, std::vector<Digest>> read_digests(const std::filesystem::path& run);
 
 struct Comparison {
