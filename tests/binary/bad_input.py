@@ -230,6 +230,16 @@ def resume_and_overwrite(room):
     return Bad(train(room, "--resume", "--overwrite"), USAGE, ["--overwrite"])
 
 
+@cases
+def config_that_the_run_would_replace(room):
+    return Bad(train(room, "--overwrite", "--set", f"run_dir={room.folder}"), USAGE, [str(room.config), "run_dir"])
+
+
+@cases
+def config_that_a_resumed_run_would_replace(room):
+    return Bad(train(room, "--resume", "--set", f"run_dir={room.folder}"), USAGE, [str(room.config), "run_dir"])
+
+
 # One worker alone
 
 

@@ -1,5 +1,10 @@
 #include "trainer/loop/train.h"
 
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <system_error>
+
 #include "comm/base/error.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/cli/commands.h"
@@ -47,6 +52,19 @@ int run_train(const std::vector<std::string>& arguments) {
   if (!options) return 0;
   require_exclusive(usage(), *options, "resume", "overwrite");
 
+// A run writes the effective configuration to run_dir/config.yaml, over whatever is there:
+// over its own where it goes on, but not over the user's.
+void keep_own_file(const std::string& file, const Config& config, bool resume) {
+  const std::filesystem::path run = config.run_dir;
+  std::error_code none_there;
+  if (!std::filesystem::equivalent(file, run / "config.yaml", none_there)) return;
+  if (resume && std::filesystem::exists(run / "checkpoints")) return;
+  throw UsageError(fmt::format(
+      "{}: the run would replace this file by its own config.yaml; choose another run_dir, or copy "
+      "the file elsewhere and start from there",
+      file));
+}
+
   const Config config = load_config(options->operands()[0], options->values("set"));
   const Workers workers = choose_workers(config, requested_workers(*options));
   auto outcome = Outcome::finished;
@@ -57,4 +75,5 @@ int run_train(const std::vector<std::string>& arguments) {
   return static_cast<int>(outcome == Outcome::stopped ? ExitCode::stopped : ExitCode::done);
 }
 
+  keep_own_file(options->operands()[0], config, options->has("resume"));
 }  // namespace lockstep
