@@ -193,5 +193,19 @@ def a_file_above_its_size_limit_is_an_error(room):
     expect(".safetensors" in told, f"does not name the file: {told}")
 
 
+@cases
+def a_checkpoint_needs_nothing_beside_it(room):
+    room.train()
+    images = room.data / room.TEST_IMAGES
+    path = ["--set", f"data.path={room.data}"]
+    for text in ["services: {web: {image: x}}", "a: [1", "data: {path: nowhere, strange: 1}"]:
+        (room.run / "config.yaml").write_text(text)
+        must(0, run("predict", room.final(), images, "--index", "0"))
+        must(0, run("inspect", room.final(), "--plan"))
+        must(0, run("evaluate", room.final(), *path))
+    told = must(DATA, run("evaluate", room.final())).err
+    expect("nowhere" in told, f"does not look where config.yaml says: {told}")
+
+
 if __name__ == "__main__":
     cases.main(lambda case, room: case(room))

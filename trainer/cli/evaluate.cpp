@@ -65,6 +65,8 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   prepare_compute_thread();
 
   Trained trained = open_trained(options->operands()[0], options->values("set"));
+  std::string& data_path = trained.config.data.path;
+  if (data_path.empty()) data_path = data_path_of_run(options->operands()[0]);
   const std::size_t entry = trained.entry(options->value("running-stats").value_or(""));
   const std::string split = options->value("split").value_or("test");
   const auto dataset = choose_split(open_datasets(trained.config.data, trained.config.seed), split);

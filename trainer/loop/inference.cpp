@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <yaml-cpp/yaml.h>
 
+#include <optional>
 #include <vector>
 
 #include "comm/base/error.h"
@@ -11,14 +13,14 @@
 namespace lockstep {
 namespace {
 
-// A run directory has its config.yaml beside final.safetensors and above checkpoints/.
-std::string data_path_of_run(const std::filesystem::path& file) {
-  const auto folder = std::filesystem::absolute(file).parent_path();
-  for (const auto& place : {folder, folder.parent_path()}) {
-    const auto config = place / "config.yaml";
-    if (std::filesystem::exists(config)) return load_config(config, {}).data.path;
+// data.path of a configuration; nothing where the file is none, or is not there.
+std::optional<std::string> data_path_in(const std::filesystem::path& config) {
+  try {
+    const YAML::Node root = YAML::LoadFile(config.string());
+    if (root.IsMap() && root["data"].IsMap()) return root["data"]["path"].as<std::string>();
+  } catch (const YAML::Exception&) {
   }
-  return "";
+  return std::nullopt;
 }
 
 bool leaves_model_alone(std::string_view setting) {
@@ -28,7 +30,7 @@ bool leaves_model_alone(std::string_view setting) {
   return false;
 }
 
-Config as_used_here(Config config, const std::filesystem::path& file, std::span<const std::string> settings) {
+Config as_used_here(const Config& config, std::span<const std::string> settings) {
   for (const std::string& setting : settings) {
     if (leaves_model_alone(setting)) continue;
     throw UsageError(
@@ -36,7 +38,6 @@ Config as_used_here(Config config, const std::filesystem::path& file, std::span<
                     "those of data, plan and comm, evaluation.batch and threads",
                     setting));
   }
-  config.data.path = data_path_of_run(file);
   return with_settings(config, settings);
 }
 
@@ -56,11 +57,19 @@ std::size_t Trained::entry(const std::string& name) const {
   throw UsageError(fmt::format("--running-stats {}: the model keeps {}", name, fmt::join(names, ", ")));
 }
 
+std::string data_path_of_run(const std::filesystem::path& file) {
+  const auto folder = std::filesystem::absolute(file).parent_path();
+  for (const auto& place : {folder, folder.parent_path()}) {
+    if (auto path = data_path_in(place / "config.yaml")) return *path;
+  }
+  return "";
+}
+
 Trained open_trained(const std::filesystem::path& file, std::span<const std::string> settings) {
   const std::string name = file.string();
   const SafetensorsFile contents = SafetensorsFile::read(file);
   Facts facts = read_facts(contents.metadata(), name);
-  Config config = as_used_here(read_config(contents.metadata(), name), file, settings);
+  Config config = as_used_here(read_config(contents.metadata(), name), settings);
   Model model(model_options(config, facts.input), 1, 0);
   load_tensors(contents, name, model.state(), true);
   return {std::move(config), std::move(facts), std::move(model)};

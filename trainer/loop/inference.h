@@ -24,8 +24,12 @@ struct Trained {
 };
 
 // Reads a checkpoint or a final.safetensors. `settings` as --set has them, of keys that change no result of
-// the model (data, evaluation.batch, threads, plan, comm); another one is a UsageError. data.path is theirs,
-// else that of a config.yaml beside the file or above it, else the default.
+// the model (data, evaluation.batch, threads, plan, comm); another one is a UsageError. A checkpoint does not
+// know its data.path.
 Trained open_trained(const std::filesystem::path& file, std::span<const std::string> settings);
+
+// Where the run of a checkpoint read its data: data.path of the config.yaml beside final.safetensors and
+// above checkpoints/. Empty where there is none; a file that is no configuration is passed over.
+std::string data_path_of_run(const std::filesystem::path& file);
 
 }  // namespace lockstep
