@@ -144,13 +144,12 @@ std::vector<Key> data_keys() {
                             "share of the training set kept for evaluations; 0: they use the test set")),
       result(boolean<Config>("data.drop_last", FIELD(data.drop_last),
                              "skip the last batch of an epoch where it is short")),
-      result(
-          list<Config, double>("data.mean", FIELD(data.mean), any, "number", as_number,
-                               "a value a channel, taken from pixels scaled to 0 to 1; empty: the training "
-                               "set's")),
       result(list<Config, double>(
-                 "data.std", FIELD(data.deviation), positive, "number", as_number,
-                 "a value a channel, that pixels are then divided by; empty: the training set's"),
+          "data.mean", FIELD(data.mean), any, "number", as_number,
+          "a value a channel, taken from pixels scaled to 0 to 1; goes with data.std; both "
+          "empty: the training set's")),
+      result(list<Config, double>("data.std", FIELD(data.deviation), positive, "number", as_number,
+                                  "a value a channel, that pixels are then divided by; goes with data.mean"),
              {"deviation"}),
       result(
           whole<Config>("data.augment.pad_crop", FIELD(data.augment.pad_crop), Whole{0, 1024},

@@ -42,13 +42,13 @@ void check_normalization(const InputNormalization& normalization, const SampleSh
                                  of_channels.size(), to_string(shape), shape.channels));
   };
   check_count("data.mean", normalization.mean);
-  check_count("data.deviation", normalization.deviation);
+  check_count("data.std", normalization.deviation);
   for (const double mean : normalization.mean) {
     if (!std::isfinite(mean)) throw UsageError(fmt::format("data.mean has {}, which is not finite", mean));
   }
   for (const double deviation : normalization.deviation) {
     if (!std::isfinite(deviation) || deviation <= 0) {
-      throw UsageError(fmt::format("data.deviation has {}: it must be above 0", deviation));
+      throw UsageError(fmt::format("data.std has {}: it must be above 0", deviation));
     }
   }
 }

@@ -166,8 +166,8 @@ TEST(Transform, RefusesANormalizationThatDoesNotSuitTheImages) {
     return message_of<UsageError>([&] { Transform({2, 2, 3}, normalization, {}, 1); });
   };
   EXPECT_THAT(error({{0.5}, {1, 1, 1}}), AllOf(HasSubstr("data.mean has 1"), HasSubstr("2x2x3")));
-  EXPECT_THAT(error({{0, 0, 0}, {1, 1}}), HasSubstr("data.deviation has 2"));
-  EXPECT_THAT(error({{0, 0, 0}, {1, 0, 1}}), HasSubstr("above 0"));
+  EXPECT_THAT(error({{0, 0, 0}, {1, 1}}), HasSubstr("data.std has 2"));
+  EXPECT_THAT(error({{0, 0, 0}, {1, 0, 1}}), AllOf(HasSubstr("data.std has 0"), HasSubstr("above 0")));
   EXPECT_THAT(error({{0, NAN, 0}, {1, 1, 1}}), HasSubstr("not finite"));
 }
 
