@@ -39,18 +39,18 @@ Usage usage() {
   return usage;
 }
 
+// Named so that nobody searches a typing error.
+void refuse_trace(const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    if (argument != "--trace" && !argument.starts_with("--trace=")) continue;
+    throw UsageError("train --trace is not part of this version");
+  }
+}
+
 RunDirectory::Open how_to_open(const Arguments& arguments) {
   if (arguments.has("resume")) return RunDirectory::Open::resume;
   return arguments.has("overwrite") ? RunDirectory::Open::overwrite : RunDirectory::Open::fresh;
 }
-
-}  // namespace
-
-int run_train(const std::vector<std::string>& arguments) {
-  const StopSignals signals;  // first: a signal that comes early is heard after the first step
-  const auto options = parse_arguments(usage(), arguments);
-  if (!options) return 0;
-  require_exclusive(usage(), *options, "resume", "overwrite");
 
 // A run writes the effective configuration to run_dir/config.yaml, over whatever is there:
 // over its own where it goes on, but not over the user's.
@@ -65,7 +65,17 @@ void keep_own_file(const std::string& file, const Config& config, bool resume) {
       file));
 }
 
+}  // namespace
+
+int run_train(const std::vector<std::string>& arguments) {
+  const StopSignals signals;  // first: a signal that comes early is heard after the first step
+  refuse_trace(arguments);
+  const auto options = parse_arguments(usage(), arguments);
+  if (!options) return 0;
+  require_exclusive(usage(), *options, "resume", "overwrite");
+
   const Config config = load_config(options->operands()[0], options->values("set"));
+  keep_own_file(options->operands()[0], config, options->has("resume"));
   const Workers workers = choose_workers(config, requested_workers(*options));
   auto outcome = Outcome::finished;
   run_workers(workers, config.comm, [&](Communicator& comm) {
@@ -75,5 +85,4 @@ void keep_own_file(const std::string& file, const Config& config, bool resume) {
   return static_cast<int>(outcome == Outcome::stopped ? ExitCode::stopped : ExitCode::done);
 }
 
-  keep_own_file(options->operands()[0], config, options->has("resume"));
 }  // namespace lockstep

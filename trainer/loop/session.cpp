@@ -150,10 +150,10 @@ void require_equal_configs(Communicator& comm, const Config& config) {
     all.push_back(Json::parse(text));
   }
   std::vector<std::string> unlike;
-  for (const auto& [key, value] : mine.items()) {
-    const auto same = [&](const Json& other) { return other.at(key) == value; };
-    if (!std::all_of(all.begin(), all.end(), same))
-      unlike.push_back(fmt::format("{}: {}", key, value.dump()));
+  for (const auto& item : mine.items()) {
+    const auto same = [&](const Json& other) { return other.at(item.key()) == item.value(); };
+    if (std::all_of(all.begin(), all.end(), same)) continue;
+    unlike.push_back(fmt::format("{}: {}", item.key(), item.value().dump()));
   }
   const std::string differences =
       differing(comm, "configuration", fmt::format("{}", fmt::join(unlike, ", ")));
