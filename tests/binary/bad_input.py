@@ -288,6 +288,19 @@ def unknown_command_on_one_worker(room):
 
 
 @cases
+def bench_step_too_large(room):
+    options = ["--set", "plan.memory_mib=1"]
+    return Bad(["bench", "step", *options], USAGE, ["plan.memory_mib", "batch.global"])
+
+
+@cases
+def bench_step_with_one_value_of_a_channel(room):
+    options = ["--batch", "8", "--set", "normalization.sync=local"]
+    return Bad(["bench", "step", *options], USAGE, ["bn3", "step"])
+
+
+
+@cases
 def channel_with_one_value(room):
     # 100 = 3 · 32 + 4, so step 4 has one sample a shard, and cnn's last batch_norm one value a channel.
     options = ["--set", "normalization.sync=local"]

@@ -8,6 +8,8 @@
 #include "layers/tensor/random.h"
 #include "trainer/data/loaded_batch.h"
 #include "trainer/loop/agree.h"
+#include "trainer/loop/memory.h"
+#include "trainer/loop/session.h"
 
 namespace lockstep {
 namespace {
@@ -51,10 +53,14 @@ double seconds(Communicator& comm, const Work& work) {
 }  // namespace
 
 StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input) {
+  require_equal_hosts(comm);
+  const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
   std::optional<Model> model;
   std::unique_ptr<Optimizer> optimizer;
   agree(comm, "model", [&] {
     model.emplace(model_options(config, input), comm.size(), comm.rank());
+    check_variance(config, *model, config.batch.global, {.per_epoch = 1, .total = 1});
+    check_memory(model->memory_bytes(config.batch.global, config.batch.global), limit);
     model->initialize();
     optimizer = make_optimizer(config, *model);
   });

@@ -15,7 +15,8 @@ struct StepSpeed {
   std::vector<double> images_per_s;  // one a window, over all workers: from barrier to barrier, slowest rank
   std::int64_t steps_per_window = 0;
 };
-// Collective; the same answer on all workers.
+// Collective; the same answer on all workers. Checks hosts, variances and memory as training does, and throws
+// UsageError alike on all workers.
 StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input);
 
 }  // namespace lockstep
