@@ -245,8 +245,10 @@ BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const 
     throw DivergedError(
         fmt::format("step {}: the batch statistics of layer '{}' are not finite", step + 1, bad_layer));
   }
-  if (!std::isfinite(sums.loss))
-    throw DivergedError(fmt::format("step {}: the loss is {}", step + 1, sums.loss));
+  if (!std::isfinite(sums.loss)) {
+    throw DivergedError(fmt::format("step {}: the loss behind the last layer, '{}', is {}", step + 1,
+                                    it.graph.nodes.back().layer->name(), sums.loss));
+  }
   if (const std::string bad = it.first_bad_gradient(); !bad.empty()) {
     throw DivergedError(fmt::format("step {}: the gradient of '{}' is not finite", step + 1, bad));
   }

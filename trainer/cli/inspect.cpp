@@ -15,6 +15,7 @@
 #include "trainer/loop/inference.h"
 #include "trainer/loop/memory.h"
 #include "trainer/loop/setup.h"
+#include "trainer/optim/optimizer.h"
 
 namespace lockstep {
 namespace {
@@ -138,7 +139,8 @@ ordered_json inspect_config(const std::string& path, bool digests, bool plan) {
     tensors.push_back({tensor.name, tensor.dtype, tensor.dims, tensor.bytes});
   }
   ordered_json report = describe_tensors(tensors, digests);
-  report["plan_bytes"] = model.memory_bytes(config.batch.global, config.evaluation.batch);
+  report["plan_bytes"] =
+      model.memory_bytes(config.batch.global, config.evaluation.batch, state_arenas(config.optimizer));
   if (plan) report["plan"] = model.describe_plan();
   return report;
 }

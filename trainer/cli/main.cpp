@@ -5,17 +5,16 @@
 #include "trainer/loop/workers.h"
 
 int main(int argc, char** argv) {
-  using namespace lockstep;
   std::signal(SIGXFSZ, SIG_IGN);  // a file above `ulimit -f` is then a write that fails, and an error to tell
-  const Program program{
+  const lockstep::Program program{
       .version = LOCKSTEP_VERSION,
-      .commands = {{"train", "train a network as a configuration says", run_train},
-                   {"evaluate", "accuracy and loss of a trained network", run_evaluate},
-                   {"predict", "what a trained network sees in images", run_predict},
-                   {"inspect", "what is in a checkpoint, or behind a configuration", run_inspect},
-                   {"compare", "where two runs begin to differ", run_compare},
-                   {"config", "every key, or the effective configuration", run_config},
-                   {"bench", "measure the speed of training", run_bench}},
-      .share_failure = share_failure};
-  return dispatch(program, {argv + 1, argv + argc});
+      .commands = {{"train", "train a network as a configuration says", lockstep::run_train},
+                   {"evaluate", "accuracy and loss of a trained network", lockstep::run_evaluate},
+                   {"predict", "what a trained network sees in images", lockstep::run_predict},
+                   {"inspect", "what is in a checkpoint, or behind a configuration", lockstep::run_inspect},
+                   {"compare", "where two runs begin to differ", lockstep::run_compare},
+                   {"config", "every key, or the effective configuration", lockstep::run_config},
+                   {"bench", "measure the speed of training", lockstep::run_bench}},
+      .share_failure = lockstep::share_failure};
+  return lockstep::dispatch(program, {argv + 1, argv + argc});
 }

@@ -10,6 +10,7 @@
 #include "trainer/loop/agree.h"
 #include "trainer/loop/memory.h"
 #include "trainer/loop/session.h"
+#include "trainer/optim/optimizer.h"
 
 namespace lockstep {
 namespace {
@@ -60,7 +61,8 @@ StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFac
   agree(comm, "model", [&] {
     model.emplace(model_options(config, input), comm.size(), comm.rank());
     check_variance(config, *model, config.batch.global, {.per_epoch = 1, .total = 1});
-    check_memory(model->memory_bytes(config.batch.global, config.batch.global), limit);
+    check_memory(
+        model->memory_bytes(config.batch.global, config.batch.global, state_arenas(config.optimizer)), limit);
     model->initialize();
     optimizer = make_optimizer(config, *model);
   });

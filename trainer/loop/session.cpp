@@ -14,16 +14,15 @@
 #include "trainer/config/keys.h"
 #include "trainer/loop/agree.h"
 #include "trainer/loop/memory.h"
+#include "trainer/optim/optimizer.h"
 
 namespace lockstep {
 namespace {
 
-// As given, else measured; the transform checks that it suits the images.
+// As given (both or neither), else measured; the transform checks that it suits the images.
 InputNormalization normalization(const DataConfig& config, const Dataset& training) {
-  InputNormalization measured;
-  if (config.mean.empty() || config.deviation.empty()) measured = measure_normalization(training);
-  return {config.mean.empty() ? measured.mean : config.mean,
-          config.deviation.empty() ? measured.deviation : config.deviation};
+  if (config.mean.empty() && config.deviation.empty()) return measure_normalization(training);
+  return {config.mean, config.deviation};
 }
 
 // The promise holds for one binary.
@@ -103,7 +102,8 @@ Session::Session(Communicator& comm, const Config& config, Inputs inputs)
     steps_ = count_steps(config, samples);
     model_.emplace(model_options(config, inputs_.facts()), comm.size(), comm.rank());
     check_variance(config, *model_, samples, steps_);
-    needed = model_->memory_bytes(config.batch.global, config.evaluation.batch);
+    needed =
+        model_->memory_bytes(config.batch.global, config.evaluation.batch, state_arenas(config.optimizer));
     check_memory(needed, limit);
     optimizer_ = make_optimizer(config, *model_);
   });

@@ -33,6 +33,10 @@ void check_arenas(std::span<const float> parameters, std::span<const float> grad
   }
 }
 
+std::size_t state_arenas(const OptimizerConfig& config) {
+  return config.name == OptimizerConfig::Name::adamw ? 2 : 1;
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, std::vector<ParameterRange> ranges,
                                           std::size_t arena) {
   check_ranges(ranges, arena);

@@ -36,6 +36,9 @@ class Optimizer {
   virtual std::vector<OptimizerState> state() = 0;
 };
 
+// How many arenas of state an optimizer keeps.
+std::size_t state_arenas(const OptimizerConfig& config);
+
 // SGD as PyTorch defines it (buf ← m·buf + g; Nesterov: g + m·buf) and AdamW (Loshchilov and Hutter, 2019,
 // decoupled decay). `arena` in elements; what lies between the ranges (padding) is not touched. Throws
 // std::logic_error where ranges overlap or leave the arena.

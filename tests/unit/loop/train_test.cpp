@@ -279,20 +279,16 @@ TEST_F(Train, DivergenceSavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoints/step-00000008.safetensors"));
 }
 
-TEST_F(Train, DivergenceIsToldWithItsFirstStepAndTensor) {
-  config_.optimizer.lr = 1e38;
+TEST_F(Train, WeightsThatAreNoLongerFiniteAreToldWithTheirFirstStepAndTensor) {
+  config_.optimizer.lr = 1e300;
   std::string told;
   try {
     run(in("run"), 2);
   } catch (const DivergedError& error) {
     told = error.what();
   }
-  const std::string first = told.substr(0, told.find(':'));
-  EXPECT_THAT(told, HasSubstr(".weight is no longer finite"));
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoints/latest"));
-  // The same run, a step shorter, is sound.
-  config_.train.stop_at_step = std::stoll(first.substr(std::string("step ").size())) - 1;
-  EXPECT_EQ(run(in("run"), 2, Open::overwrite), Outcome::stopped);
+  EXPECT_THAT(told, testing::MatchesRegex("step 1: .+\\.weight is no longer finite.*"));
+  EXPECT_TRUE(metrics("run").empty());
 }
 
 TEST_F(Train, APlanThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {

@@ -238,5 +238,13 @@ TEST(AdamW, MatchesPyTorchByHand) {
   EXPECT_NEAR(state[1].values[0], 0.00031225, 1e-10);
 }
 
+TEST(StateArenas, CountWhatAnOptimizerKeeps) {
+  for (const auto name : {OptimizerConfig::Name::sgd, OptimizerConfig::Name::adamw}) {
+    OptimizerConfig config;
+    config.name = name;
+    EXPECT_EQ(make_optimizer(config, {}, 16)->state().size(), state_arenas(config));
+  }
+}
+
 }  // namespace
 }  // namespace lockstep
