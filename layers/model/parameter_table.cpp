@@ -1,20 +1,26 @@
 #include "layers/model/parameter_table.h"
 
+#include <algorithm>
+
 #include "layers/tensor/buffer.h"
 
 namespace lockstep {
 
 ParameterTable::ParameterTable(const Graph& graph, bool final_norms) {
-  const auto outside = [&](const Layer& layer) {
-    return final_norms && layer.kind() == Layer::Kind::batch_norm;
+  std::vector<const Layer*> backward;
+  for (const Node& node : graph.nodes) backward.push_back(node.layer.get());
+  std::ranges::reverse(backward);
+
+  const auto outside = [&](const Layer* layer) {
+    return final_norms && layer->kind() == Layer::Kind::batch_norm;
   };
-  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
-    if (!outside(*node->layer)) append(*node->layer);
+  for (const Layer* layer : backward) {
+    if (!outside(layer)) append(*layer);
   }
   bucketed_ = parameters_.size();
   bucketed_floats_ = floats_;
-  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
-    if (outside(*node->layer)) append(*node->layer);
+  for (const Layer* layer : backward) {
+    if (outside(layer)) append(*layer);
   }
 }
 

@@ -38,7 +38,7 @@ class Plan {
     const Graph& graph;
     const ParameterTable& parameters;
     const float* arena = nullptr;  // the parameters' values
-    ShardLayout layout;
+    ShardLayout layout{1, 1, 0};
     ThreadPool& pool;
     Workspace& workspace;
   };

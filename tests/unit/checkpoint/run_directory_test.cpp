@@ -151,7 +151,7 @@ TEST_F(RunDirectoryTest, IsWaitedForNoLongerThanTheUserWants) {
   const RunDirectory held = open(Open::fresh);
   int asked = 0;
   try {
-    RunDirectory(dir_, Open::resume, std::chrono::minutes(5), [&] { return ++asked == 2; });
+    const RunDirectory never(dir_, Open::resume, std::chrono::minutes(5), [&] { return ++asked == 2; });
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::stopped);
