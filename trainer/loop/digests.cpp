@@ -61,7 +61,7 @@ std::map<std::int64_t, std::vector<Digest>> read_digests(const std::filesystem::
       }
     } catch (const ordered_json::exception&) {
       throw DataError(fmt::format(
-          "{}:{}: not a line of digests, which is {{\"step\": number, \"tensors\": {{name: digest}}}}",
+          R"({}:{}: not a line of digests, which is {{"step": number, "tensors": {{name: digest}}}})",
           file.string(), number));
     }
   }
