@@ -39,9 +39,9 @@ THIRD_PARTIES = {
     "png.h": ["trainer"],
 }
 
-# The language, the processor and POSIX are nobody's third party.
+# The language, the C library, the processor and POSIX are nobody's third party.
 SYSTEM = re.compile(
-    r"[a-z_]+|[a-z]*intrin\.h|sys/\w+\.h|linux/\w+\.h"
+    r"[a-z_]+|[a-z]*intrin\.h|(sys|linux|gnu)/[\w-]+\.h"
     r"|(dirent|fcntl|poll|pthread|sched|signal|termios|unistd)\.h"
 )
 
