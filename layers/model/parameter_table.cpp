@@ -28,7 +28,7 @@ void ParameterTable::append(const Layer& layer) {
   const auto first = static_cast<std::int64_t>(parameters_.size());
   for (Parameter parameter : layer.parameters()) {
     parameter.offset = floats_;
-    floats_ += aligned(parameter.count() * sizeof(float)) / sizeof(float);
+    floats_ += aligned_floats(parameter.count());
     parameters_.push_back(std::move(parameter));
   }
   ranges_[&layer] = {first, static_cast<std::int64_t>(parameters_.size())};

@@ -15,10 +15,6 @@ std::size_t index(int id) {
   return static_cast<std::size_t>(id);
 }
 
-std::size_t padded_floats(std::size_t floats) {
-  return aligned(floats * sizeof(float)) / sizeof(float);
-}
-
 }  // namespace
 
 // What one walk through the segments needs.
@@ -49,7 +45,7 @@ Plan::Plan(const Parts& parts, ProgramOptions options)
       partial_offsets_[number] = floats;
       for (const Parameter& parameter :
            program_.ops[index(program_.actions[number].op)].layer->parameters()) {
-        floats += padded_floats(parameter.count());
+        floats += aligned_floats(parameter.count());
       }
     }
     partial_floats_ = std::max(partial_floats_, floats);
@@ -224,7 +220,7 @@ class Plan::View {
     const auto& parameters = plan_.program_.ops[index(action.op)].layer->parameters();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       partials[i] = at;
-      at += padded_floats(parameters[i].count());
+      at += aligned_floats(parameters[i].count());
     }
     return partials;
   }
@@ -374,7 +370,7 @@ void Plan::fold_gradients(Run& run, const Segment& segment) {
         fold_sums(nodes[node], present, leaf, training.node_gradients[node] + it.offset, it.count());
       }
       training.reducer.ready(parameter);
-      offset += padded_floats(it.count());
+      offset += aligned_floats(it.count());
     }
   }
 }

@@ -14,6 +14,11 @@ constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
 
+// Floats that `count` of them take where the next array starts on `alignment` again.
+constexpr std::size_t aligned_floats(std::size_t count) {
+  return aligned(count * sizeof(float)) / sizeof(float);
+}
+
 // Owns zeroed memory that starts on `alignment` bytes. Throws std::bad_alloc. What is not touched yet takes
 // no room: large pieces are the system's zero pages.
 class Buffer {
