@@ -11,9 +11,10 @@
 #include "comm/tree/fixed_tree.h"
 #include "layers/loss/softmax_cross_entropy.h"
 #include "layers/model/graph.h"
-#include "layers/model/normalization.h"
 #include "layers/model/parameter_table.h"
 #include "layers/model/plan.h"
+#include "layers/model/running_buffers.h"
+#include "layers/model/step_statistics.h"
 #include "layers/ops/elementwise.h"
 #include "layers/tensor/random.h"
 

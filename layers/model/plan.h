@@ -9,11 +9,12 @@
 
 #include "comm/communicator.h"
 #include "comm/gradients/reducer.h"
+#include "layers/model/affine_storage.h"
 #include "layers/model/batch.h"
 #include "layers/model/memory_map.h"
-#include "layers/model/normalization.h"
 #include "layers/model/parameter_table.h"
 #include "layers/model/program.h"
+#include "layers/model/step_statistics.h"
 #include "layers/model/thread_pool.h"
 #include "layers/tensor/buffer.h"
 

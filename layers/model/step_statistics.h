@@ -6,64 +6,12 @@
 #include <vector>
 
 #include "comm/tree/exchange.h"
-#include "layers/model/graph.h"
-#include "layers/model/running_statistics.h"
+#include "layers/model/affine_storage.h"
+#include "layers/model/running_buffers.h"
 #include "layers/nn/batch_norm.h"
 #include "layers/ops/norm.h"
-#include "layers/tensor/buffer.h"
 
-// What batch_norm layers know beyond one shard: statistics of groups of shards in a step, and running
-// statistics.
 namespace lockstep {
-
-// The statistics of one group and layer, ready for the kernels: four arrays of `channels` floats.
-class AffineStorage {
- public:
-  explicit AffineStorage(std::int64_t channels)
-      : channels_(channels), values_(static_cast<std::size_t>(4 * channels)) {}
-
-  // Empty gamma and beta: 1 and 0. variance: biased; eps inside the root.
-  void set(std::span<const double> mean, std::span<const double> variance, double eps, const float* gamma,
-           const float* beta);
-  norm::Affine affine() const;
-
- private:
-  std::span<float> part(std::size_t number) {
-    const auto channels = static_cast<std::size_t>(channels_);
-    return std::span(values_).subspan(number * channels, channels);
-  }
-  std::int64_t channels_;
-  std::vector<float> values_;
-};
-
-// Running statistics of all batch_norm layers in all kept entries.
-class RunningBuffers {
- public:
-  RunningBuffers(std::vector<const BatchNorm*> norms, std::vector<RunningStatistics> entries);
-
-  void reset();  // mean 0, variance 1, no batches
-  // One step's statistics of layer `norm`: mean and unbiased variance a channel.
-  void update(std::size_t norm, std::span<const double> mean, std::span<const double> unbiased_variance);
-  std::span<const float> mean(std::size_t entry, std::size_t norm) const { return at(entry, norm).mean; }
-  std::span<const float> variance(std::size_t entry, std::size_t norm) const {
-    return at(entry, norm).variance;
-  }
-  // All of them by name; the first entry under PyTorch's names.
-  std::vector<ModelTensor> tensors();
-
- private:
-  struct Buffers {
-    std::vector<float> mean, variance;
-    std::int64_t batches = 0;
-  };
-  const Buffers& at(std::size_t entry, std::size_t norm) const {
-    return buffers_[entry * norms_.size() + norm];
-  }
-
-  std::vector<const BatchNorm*> norms_;
-  std::vector<RunningStatistics> entries_;
-  std::vector<Buffers> buffers_;  // entry after entry
-};
 
 // One step of training: from shards' moments to statistics of groups, and back for the gradient sums.
 class StepStatistics {

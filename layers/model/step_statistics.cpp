@@ -1,4 +1,4 @@
-#include "layers/model/normalization.h"
+#include "layers/model/step_statistics.h"
 
 #include <fmt/format.h>
 
@@ -6,80 +6,6 @@
 #include <cmath>
 
 namespace lockstep {
-
-void AffineStorage::set(std::span<const double> mean, std::span<const double> variance, double eps,
-                        const float* gamma, const float* beta) {
-  for (std::size_t c = 0; c < mean.size(); ++c) {
-    const double inverse_deviation = 1.0 / std::sqrt(variance[c] + eps);
-    const double scale =
-        gamma == nullptr ? inverse_deviation : static_cast<double>(gamma[c]) * inverse_deviation;
-    part(0)[c] = static_cast<float>(mean[c]);
-    part(1)[c] = static_cast<float>(inverse_deviation);
-    part(2)[c] = static_cast<float>(scale);
-    part(3)[c] = beta == nullptr ? 0.0F : beta[c];
-  }
-}
-
-norm::Affine AffineStorage::affine() const {
-  const std::span all(values_);
-  const auto channels = static_cast<std::size_t>(channels_);
-  return {.mean = all.subspan(0, channels),
-          .inverse_deviation = all.subspan(channels, channels),
-          .scale = all.subspan(2 * channels, channels),
-          .shift = all.subspan(3 * channels, channels)};
-}
-
-RunningBuffers::RunningBuffers(std::vector<const BatchNorm*> norms, std::vector<RunningStatistics> entries)
-    : norms_(std::move(norms)), entries_(std::move(entries)), buffers_(entries_.size() * norms_.size()) {
-  reset();
-}
-
-void RunningBuffers::reset() {
-  for (std::size_t i = 0; i < buffers_.size(); ++i) {
-    const auto channels = static_cast<std::size_t>(norms_[i % norms_.size()]->channels());
-    buffers_[i] = {.mean = std::vector<float>(channels, 0.0F),
-                   .variance = std::vector<float>(channels, 1.0F),
-                   .batches = 0};
-  }
-}
-
-void RunningBuffers::update(std::size_t norm, std::span<const double> mean,
-                            std::span<const double> unbiased_variance) {
-  for (std::size_t entry = 0; entry < entries_.size(); ++entry) {
-    Buffers& it = buffers_[entry * norms_.size() + norm];
-    ++it.batches;
-    const double weight = entries_[entry].kind == RunningStatistics::Kind::ema
-                              ? entries_[entry].momentum
-                              : 1.0 / static_cast<double>(it.batches);
-    const auto blend = [weight](float kept, double batch) {
-      return static_cast<float>((1.0 - weight) * static_cast<double>(kept) + weight * batch);
-    };
-    std::ranges::transform(it.mean, mean, it.mean.begin(), blend);
-    std::ranges::transform(it.variance, unbiased_variance, it.variance.begin(), blend);
-  }
-}
-
-std::vector<ModelTensor> RunningBuffers::tensors() {
-  std::vector<ModelTensor> tensors;
-  for (std::size_t i = 0; i < buffers_.size(); ++i) {
-    const BatchNorm& layer = *norms_[i % norms_.size()];
-    const std::size_t entry = i / norms_.size();
-    const std::string prefix =
-        (entry == 0 ? "" : fmt::format("stats.{}.", entries_[entry].name)) + layer.name();
-    Buffers& it = buffers_[i];
-    tensors.push_back({prefix + ".running_mean",
-                       DType::f32,
-                       {layer.channels()},
-                       std::as_writable_bytes(std::span(it.mean))});
-    tensors.push_back({prefix + ".running_var",
-                       DType::f32,
-                       {layer.channels()},
-                       std::as_writable_bytes(std::span(it.variance))});
-    tensors.push_back(
-        {prefix + ".num_batches_tracked", DType::i64, {}, std::as_writable_bytes(std::span(&it.batches, 1))});
-  }
-  return tensors;
-}
 
 StepStatistics::StepStatistics(const std::vector<const BatchNorm*>& norms, const ShardLayout& layout,
                                std::int64_t group, double eps)
