@@ -134,18 +134,23 @@ Combine sum_of(std::size_t width) {
   };
 }
 
+void merge_moments(std::size_t channels, double* left, std::int64_t left_count, const double* right,
+                   std::int64_t right_count) {
+  const auto left_values = static_cast<double>(left_count);
+  const auto right_values = static_cast<double>(right_count);
+  const double share = right_values / (left_values + right_values);
+  const double spread = left_values * share;
+  for (std::size_t channel = 0; channel < channels; ++channel) {
+    const double delta = right[channel] - left[channel];
+    left[channel] += delta * share;
+    left[channels + channel] += right[channels + channel] + delta * delta * spread;
+  }
+}
+
 Combine moments_of(std::size_t channels, std::function<std::int64_t(Range node)> count) {
   return [channels, count = std::move(count)](Range left_node, double* left, Range right_node,
                                               const double* right) {
-    const auto left_count = static_cast<double>(count(left_node));
-    const auto right_count = static_cast<double>(count(right_node));
-    const double share = right_count / (left_count + right_count);
-    const double spread = left_count * share;
-    for (std::size_t channel = 0; channel < channels; ++channel) {
-      const double delta = right[channel] - left[channel];
-      left[channel] += delta * share;
-      left[channels + channel] += right[channels + channel] + delta * delta * spread;
-    }
+    merge_moments(channels, left, count(left_node), right, count(right_node));
   };
 }
 

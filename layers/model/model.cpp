@@ -44,8 +44,11 @@ struct Model::Impl {
         loss_exchange(layout, options.shards),
         pool(options.threads),
         arena(parameters.floats() * sizeof(float)),
-        training(parts(), {.training = true, .fuse = options.fuse, .recompute = options.recompute}),
-        inference(parts(), {.training = false, .fuse = options.fuse, .recompute = false}) {
+        training(parts(), {.fuse = options.fuse, .recompute = options.recompute}),
+        frozen_training(parts(),
+                        {.fixed_statistics = true, .fuse = options.fuse, .recompute = options.recompute}),
+        observation(parts(), {.backward = false, .fuse = options.fuse}),
+        inference(parts(), {.backward = false, .fixed_statistics = true, .fuse = options.fuse}) {
     for (std::size_t node = 0; node < maximal_subtrees({0, options.shards}, layout.block()).size(); ++node) {
       gradient_arenas.emplace_back(parameters.floats() * sizeof(float));
       node_gradients.push_back(gradient_arenas.back().as<float>().data());
@@ -81,7 +84,10 @@ struct Model::Impl {
   std::vector<Buffer> gradient_arenas;  // a node of the reducer each; the first receives the sums
   std::vector<float*> node_gradients;
   Plan training;
+  Plan frozen_training;
+  Plan observation;
   Plan inference;
+  bool frozen = false;
 };
 
 Model::Model(ModelOptions options, int workers, int rank)
@@ -144,12 +150,11 @@ void Model::initialize() {
   impl_->running.reset();
 }
 
-std::size_t Model::memory_bytes(std::int64_t global, std::int64_t evaluation,
-                                std::size_t optimizer_arenas) const {
+std::size_t Model::memory_bytes(const Workload& work) const {
   const ShardLayout& layout = impl_->layout;
   const std::size_t arena = impl_->parameters.floats() * sizeof(float);
   const std::size_t nodes = impl_->gradient_arenas.size();
-  std::size_t bytes = (1 + nodes + optimizer_arenas) * arena;
+  std::size_t bytes = (1 + nodes + work.optimizer_arenas) * arena;
 
   // The reducer packs several nodes together, and receives its slice of every worker's nodes.
   if (layout.workers() > 1) {
@@ -161,14 +166,26 @@ std::size_t Model::memory_bytes(std::int64_t global, std::int64_t evaluation,
   }
 
   constexpr std::int64_t batches_in_memory = 2;
-  const std::int64_t own_samples =
-      layout.samples(global, layout.block().end - 1).end - layout.samples(global, layout.block().begin).begin;
-  bytes += static_cast<std::size_t>(batches_in_memory * own_samples * impl_->options.input.elements()) *
+  const auto own_samples = [&](std::int64_t batch) {
+    return layout.samples(batch, layout.block().end - 1).end -
+           layout.samples(batch, layout.block().begin).begin;
+  };
+  const std::int64_t read_ahead =
+      own_samples(work.global) + own_samples(std::max(work.evaluation, work.observed));
+  bytes += static_cast<std::size_t>(batches_in_memory * read_ahead * impl_->options.input.elements()) *
            sizeof(float);
 
-  const Plan::Bytes training = impl_->training.bytes(global);
-  const Plan::Bytes inference = impl_->inference.bytes(evaluation);
-  return bytes + training.kernels + inference.kernels + std::max(training.workspace, inference.workspace);
+  std::size_t workspace = 0;
+  const auto count = [&](Plan& plan, std::int64_t batch) {
+    const Plan::Bytes needed = plan.bytes(batch);
+    bytes += needed.kernels;
+    workspace = std::max(workspace, needed.workspace);
+  };
+  count(impl_->training, work.global);
+  count(impl_->inference, work.evaluation);
+  if (work.observed > 0) count(impl_->observation, work.observed);
+  if (work.freezes) count(impl_->frozen_training, work.global);
+  return bytes + workspace;
 }
 
 std::string Model::undefined_variance(std::int64_t global) const {
@@ -230,16 +247,19 @@ BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const 
   const Plan::Loss loss = [&](std::size_t shard, const float* logits, float* gradient) {
     losses[shard] = it.loss(batch.shards[shard], logits, gradient, batch.global, it.options.label_smoothing);
   };
-  it.training.train({.comm = comm,
-                     .reducer = reducer,
-                     .statistics = it.statistics,
-                     .node_gradients = it.node_gradients,
-                     .gradients = it.node_gradients.front(),
-                     .batch = batch,
-                     .step = step},
-                    loss);
+  const std::vector<AffineStorage> fixed = it.frozen ? it.running_affines(0) : std::vector<AffineStorage>();
+  Plan& plan = it.frozen ? it.frozen_training : it.training;
+  plan.train({.comm = comm,
+              .reducer = reducer,
+              .statistics = it.statistics,
+              .fixed = fixed,
+              .node_gradients = it.node_gradients,
+              .gradients = it.node_gradients.front(),
+              .batch = batch,
+              .step = step},
+             loss);
   const BatchSums sums = it.meet_loss(comm, batch.global, losses);
-  const std::string bad_layer = it.statistics.update(comm, it.running);
+  const std::string bad_layer = it.frozen ? "" : it.statistics.update(comm, it.running);
 
   // All of this is the same on every worker, so all of them leave together.
   if (!bad_layer.empty()) {
@@ -264,6 +284,34 @@ BatchSums Model::evaluate(Communicator& comm, const BatchInput& batch, std::size
                        losses[shard] = it.loss(batch.shards[shard], logits, nullptr, batch.global, 0.0);
                      });
   return it.meet_loss(comm, batch.global, losses);
+}
+
+void Model::freeze_statistics() {
+  impl_->frozen = true;
+}
+
+BatchSums Model::evaluate_by_batch(Communicator& comm, const BatchInput& batch) {
+  Impl& it = *impl_;
+  std::vector<LossSums> losses(batch.shards.size());
+  it.observation.observe(comm, it.statistics, batch, [&](std::size_t shard, const float* logits, float*) {
+    losses[shard] = it.loss(batch.shards[shard], logits, nullptr, batch.global, 0.0);
+  });
+  return it.meet_loss(comm, batch.global, losses);
+}
+
+void Model::make_precise(Communicator& comm, const std::function<const BatchInput*()>& next) {
+  Impl& it = *impl_;
+  PopulationMoments population(it.norms);
+  std::int64_t batches = 0;
+  while (const BatchInput* batch = next()) {
+    it.observation.observe(comm, it.statistics, *batch, [](std::size_t, const float*, float*) {});
+    it.statistics.add_to(comm, population);
+    ++batches;
+  }
+  const std::string bad_layer = it.running.set_precise(population, batches);
+  if (!bad_layer.empty()) {
+    throw DivergedError(fmt::format("the precise statistics of layer '{}' are not finite", bad_layer));
+  }
 }
 
 void Model::predict(const ShardInput& shard, std::size_t entry, std::span<float> logits) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -42,6 +43,15 @@ struct BatchSums {
   std::int64_t samples = 0;
 };
 
+// What a run will ask of a model, as far as memory depends on it. Batches in samples over all workers.
+struct Workload {
+  std::int64_t global = 0;           // largest training batch
+  std::int64_t evaluation = 0;       // largest batch of `evaluate`
+  std::int64_t observed = 0;         // largest batch of `evaluate_by_batch` and `make_precise`; 0: none
+  bool freezes = false;              // freeze_statistics will be called
+  std::size_t optimizer_arenas = 1;  // of state
+};
+
 // A network with its memory: layers, graph, plans, one parameter arena, gradient arenas, buffers.
 class Model {
  public:
@@ -68,23 +78,30 @@ class Model {
   // Weights as a pure function of (seed, parameter name, element); PyTorch's default bounds, U(±1/√fan_in).
   void initialize();
 
-  // Bytes this worker needs to train with global batches of up to `global` samples and to evaluate with
-  // `evaluation` ones: plans, arenas, `optimizer_arenas` of state, what the reducer stages, and the batches
-  // that are read ahead. Known before the first step, and before any of it is touched.
-  std::size_t memory_bytes(std::int64_t global, std::int64_t evaluation,
-                           std::size_t optimizer_arenas = 1) const;
+  // Bytes this worker needs: plans, arenas, optimizer state, what the reducer stages, and the batches that
+  // are read ahead. Known before the first step, and before any of it is touched.
+  std::size_t memory_bytes(const Workload& work) const;
   // The first step at whose global batch a channel of some batch_norm would have one value in a group: its
   // layer's name, or empty. `global` is the number of samples of a step.
   std::string undefined_variance(std::int64_t global) const;
 
-  // Forward, loss, backward and gradient sums of one global batch; running statistics are updated. Blocks on
-  // collectives. Throws DivergedError naming step and first layer where loss, statistics or gradients are not
-  // finite.
+  // Forward, loss, backward and gradient sums of one global batch; running statistics are updated, unless
+  // frozen. Blocks on collectives. Throws DivergedError naming step and first layer where loss, statistics or
+  // gradients are not finite.
   BatchSums train_step(Communicator& comm, GradientReducer& reducer, const BatchInput& batch,
                        std::int64_t step);
 
+  // From now on train_step normalizes with the first entry's running statistics, which are constants to the
+  // gradient, and updates none.
+  void freeze_statistics();
+
   // Forward in inference mode with running statistics entry `entry`; sums over all workers.
   BatchSums evaluate(Communicator& comm, const BatchInput& batch, std::size_t entry = 0);
+  // The same, but normalized with the batch's own statistics, as training does.
+  BatchSums evaluate_by_batch(Communicator& comm, const BatchInput& batch);
+  // Makes the `precise` entries: a forward pass without dropout over the batches that `next` brings (null
+  // after the last), whose moments are merged. Throws DivergedError where they are not finite.
+  void make_precise(Communicator& comm, const std::function<const BatchInput*()>& next);
   // Logits (samples × classes) of one shard's images, in inference mode, without any communication.
   void predict(const ShardInput& shard, std::size_t entry, std::span<float> logits);
 

@@ -22,7 +22,9 @@ struct Plan::Run {
   std::span<const ShardInput> shards;
   const Loss& loss;
   std::int64_t step = 0;
-  std::span<const AffineStorage> fixed_statistics;
+  Communicator* comm = nullptr;
+  StepStatistics* statistics = nullptr;  // null: forward with fixed ones
+  std::span<const AffineStorage> fixed;
   const Training* training = nullptr;
   std::vector<const Compiled*> shapes;  // a shard each; null: empty
 };
@@ -79,7 +81,7 @@ Plan::Compiled Plan::compile(std::int64_t samples) const {
     it.kernels.push_back(op.is_norm() ? nullptr
                                       : op.layer->make_kernel({.samples = samples,
                                                                .threads = pool_.threads(),
-                                                               .training = program_.options.training}));
+                                                               .training = program_.options.backward}));
     if (!it.kernels.back()) continue;
     scratch = std::max(scratch, aligned(it.kernels.back()->scratch_bytes()));
     it.kernel_bytes += it.kernels.back()->prepared_bytes();
@@ -128,7 +130,9 @@ void Plan::train(const Training& training, const Loss& loss) {
   Run run{.shards = training.batch.shards,
           .loss = loss,
           .step = training.step,
-          .fixed_statistics = {},
+          .comm = &training.comm,
+          .statistics = &training.statistics,
+          .fixed = training.fixed,
           .training = &training,
           .shapes = {}};
   prepare(run);
@@ -142,15 +146,40 @@ void Plan::train(const Training& training, const Loss& loss) {
       training.comm.set_phase(fmt::format("step {} backward", training.step + 1));
     if (segment.norm >= 0) meet(run, segment);
   }
+  if (program_.options.fixed_statistics && training.statistics.global()) {
+    training.statistics.meet_all_sums(training.comm);
+    for (int op = 0; op < static_cast<int>(program_.ops.size()); ++op) {
+      if (program_.ops[index(op)].is_norm()) take_final_gradients(training, op);
+    }
+  }
   training.reducer.finish();
 }
 
-void Plan::infer(std::span<const ShardInput> shards, std::span<const AffineStorage> statistics,
-                 const Loss& loss) {
+void Plan::observe(Communicator& comm, StepStatistics& statistics, const BatchInput& batch,
+                   const Loss& loss) {
+  Run run{.shards = batch.shards,
+          .loss = loss,
+          .step = 0,
+          .comm = &comm,
+          .statistics = &statistics,
+          .fixed = {},
+          .training = nullptr,
+          .shapes = {}};
+  prepare(run);
+  statistics.begin(batch.global);
+  for (const Segment& segment : program_.segments) {
+    run_segment(run, segment);
+    if (segment.norm >= 0) meet(run, segment);
+  }
+}
+
+void Plan::infer(std::span<const ShardInput> shards, std::span<const AffineStorage> fixed, const Loss& loss) {
   Run run{.shards = shards,
           .loss = loss,
           .step = 0,
-          .fixed_statistics = statistics,
+          .comm = nullptr,
+          .statistics = nullptr,
+          .fixed = fixed,
           .training = nullptr,
           .shapes = {}};
   prepare(run);
@@ -296,19 +325,17 @@ void Plan::execute_norm(Run& run, const Action& action, std::size_t shard, int t
   const bool masked = op.relu && !op.residual;
 
   if (action.kind == Action::Kind::moments) {
-    norm::moments(x, rows, channels, run.training->statistics.leaf(norm, shard).data());
+    norm::moments(x, rows, channels, run.statistics->leaf(norm, shard).data());
     return;
   }
-  const norm::Affine affine = run.training == nullptr ? run.fixed_statistics[norm].affine()
-                                                      : run.training->statistics.affine(norm, shard);
+  const norm::Affine affine = affine_of(run, norm, shard);
   if (action.kind == Action::Kind::normalize) {
     norm::normalize(x, view.input(action.inputs[1]), op.relu, affine, rows, channels,
                     view.floats(action.output));
     return;
   }
-  StepStatistics& statistics = run.training->statistics;
   if (action.kind == Action::Kind::norm_sums) {
-    const std::span<double> sums = statistics.leaf(norm, shard);
+    const std::span<double> sums = run.statistics->leaf(norm, shard);
     norm::backward_sums(x, view.floats(action.output), view.floats(action.output_gradient), op.relu,
                         op.residual, affine, rows, channels, view.floats(action.input_gradients[1]),
                         action.accumulate_residual, sums.data());
@@ -322,24 +349,36 @@ void Plan::execute_norm(Run& run, const Action& action, std::size_t shard, int t
   }
   float* gradient = view.floats(action.addends[0] != no_item ? action.addends[0] : action.input_gradients[0]);
   if (gradient == nullptr) return;
-  norm::backward_apply(x, view.floats(action.output_gradient), masked, affine,
-                       statistics.group_sums(norm, shard), rows, channels, gradient);
+  const float* output_gradient = view.floats(action.output_gradient);
+  if (program_.options.fixed_statistics) {
+    norm::backward_frozen(x, output_gradient, masked, affine, rows, channels, gradient);
+  } else {
+    norm::backward_apply(x, output_gradient, masked, affine, run.statistics->group_sums(norm, shard), rows,
+                         channels, gradient);
+  }
   add_up(view, action, run.shapes[shard]->samples);
 }
 
+norm::Affine Plan::affine_of(const Run& run, std::size_t norm, std::size_t shard) const {
+  return program_.options.fixed_statistics ? run.fixed[norm].affine() : run.statistics->affine(norm, shard);
+}
+
 void Plan::meet(Run& run, const Segment& segment) {
-  const Training& training = *run.training;
   const PlanOp& op = program_.ops[index(segment.norm)];
   const auto norm = index(norm_numbers_[index(segment.norm)]);
   if (!segment.backward) {
-    training.statistics.meet_moments(training.comm, norm, parameter(op, 0), parameter(op, 1));
+    run.statistics->meet_moments(*run.comm, norm, parameter(op, 0), parameter(op, 1));
     return;
   }
-  training.statistics.meet_sums(training.comm, norm);
-  const Range range = parameters_.of(*op.layer);
-  if (!training.statistics.global() || range.empty()) return;
-  // Summed over the whole batch already: these gradients are final.
-  const std::span<const double> sums = training.statistics.global_sums(norm);
+  run.statistics->meet_sums(*run.comm, norm);
+  if (run.statistics->global()) take_final_gradients(*run.training, segment.norm);
+}
+
+// A batch_norm's sums over the whole batch are its parameters' gradients.
+void Plan::take_final_gradients(const Training& training, int op) const {
+  const Range range = parameters_.of(*program_.ops[index(op)].layer);
+  if (range.empty()) return;
+  const std::span<const double> sums = training.statistics.global_sums(index(norm_numbers_[index(op)]));
   const std::size_t channels = sums.size() / 2;
   const auto first = static_cast<std::size_t>(range.begin);
   for (std::size_t c = 0; c < channels; ++c) {

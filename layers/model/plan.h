@@ -49,6 +49,7 @@ class Plan {
     Communicator& comm;
     GradientReducer& reducer;
     StepStatistics& statistics;
+    std::span<const AffineStorage> fixed;    // where the program has fixed statistics, as in `infer`
     std::span<float* const> node_gradients;  // an arena a node of the reducer
     float* gradients;                        // the summed gradients
     const BatchInput& batch;
@@ -57,8 +58,11 @@ class Plan {
   // Forward, loss and backward; when it returns, `gradients` holds the sums over the global batch.
   void train(const Training& training, const Loss& loss);
 
+  // Forward with the batch's own statistics, which are left in `statistics`.
+  void observe(Communicator& comm, StepStatistics& statistics, const BatchInput& batch, const Loss& loss);
+
   // Forward with fixed statistics, one affine a batch_norm in the graph's order.
-  void infer(std::span<const ShardInput> shards, std::span<const AffineStorage> statistics, const Loss& loss);
+  void infer(std::span<const ShardInput> shards, std::span<const AffineStorage> fixed, const Loss& loss);
 
   // Bytes for a global batch of `samples` on this worker: of activations, scratch and partial gradients,
   // which plans that share a workspace share, and of what kernels hold for themselves.
@@ -92,7 +96,9 @@ class Plan {
   void execute_norm(Run& run, const Action& action, std::size_t shard, int thread);
   void add_up(const View& view, const Action& action, std::int64_t samples) const;
   void meet(Run& run, const Segment& segment);
+  void take_final_gradients(const Training& training, int op) const;
   void fold_gradients(Run& run, const Segment& segment);
+  norm::Affine affine_of(const Run& run, std::size_t norm, std::size_t shard) const;
   const float* parameter(const PlanOp& op, std::size_t number) const;
   bool has_partials(const Action& action) const;
 

@@ -52,7 +52,7 @@ class Scheduler {
   void schedule() {
     for (int op = 0; op < op_count(); ++op) forward(op);
     program_.logits = value_items_[index(graph_.logits())];
-    if (program_.options.training) {
+    if (program_.options.backward) {
       loss();
       forget_recomputable();
       for (int op = op_count() - 1; op >= 0; --op) backward(op);
@@ -95,7 +95,7 @@ class Scheduler {
 
   void forward(int number) {
     const PlanOp& it = op(number);
-    if (it.is_norm() && program_.options.training) {
+    if (it.is_norm() && !program_.options.fixed_statistics) {
       end_action({.kind = Kind::moments,
                   .op = number,
                   .inputs = {touch(value_items_[index(it.inputs[0])]), no_item}});
@@ -186,7 +186,8 @@ class Scheduler {
       sums.input_gradients[1] = touch(gradient);
     }
     end_action(sums);
-    end_segment(number, true);
+    // With fixed statistics nothing meets here, but what is behind can be folded and sent already.
+    end_segment(program_.options.fixed_statistics ? -1 : number, true);
 
     Action apply{.kind = Kind::norm_apply, .op = number};
     apply.inputs[0] = touch(value_items_[index(it.inputs[0])]);

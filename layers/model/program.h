@@ -14,7 +14,9 @@
 namespace lockstep {
 
 struct ProgramOptions {
-  bool training = true;  // false: forward in inference mode, nothing crosses shards
+  bool backward = true;  // false: forward alone, without dropout
+  bool fixed_statistics =
+      false;  // batch_norms have theirs from outside: nothing crosses shards but gradients
   bool fuse = true;
   bool recompute = true;
 };
@@ -60,7 +62,7 @@ struct Action {
 // Actions that each shard runs through while its data is hot, then what joins the shards.
 struct Segment {
   int begin = 0, end = 0;  // actions
-  int norm = -1;           // the batch_norm whose values are exchanged at its end; −1: nothing
+  int norm = -1;           // the batch_norm whose values are exchanged at its end; −1: none
   bool backward = false;   // of the exchange: sums, not moments
 };
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string>
 
+#include "layers/ops/elementwise.h"
+
 namespace lockstep {
 
 RunningBuffers::RunningBuffers(std::vector<const BatchNorm*> norms, std::vector<RunningStatistics> entries)
@@ -24,6 +26,7 @@ void RunningBuffers::reset() {
 void RunningBuffers::update(std::size_t norm, std::span<const double> mean,
                             std::span<const double> unbiased_variance) {
   for (std::size_t entry = 0; entry < entries_.size(); ++entry) {
+    if (entries_[entry].kind == RunningStatistics::Kind::precise) continue;
     Buffers& it = buffers_[entry * norms_.size() + norm];
     ++it.batches;
     const double weight = entries_[entry].kind == RunningStatistics::Kind::ema
@@ -37,6 +40,23 @@ void RunningBuffers::update(std::size_t norm, std::span<const double> mean,
   }
 }
 
+std::string RunningBuffers::set_precise(const PopulationMoments& population, std::int64_t batches) {
+  const auto to_float = [](double value) { return static_cast<float>(value); };
+  std::string first_bad;
+  for (std::size_t i = 0; i < buffers_.size(); ++i) {
+    if (entries_[i / norms_.size()].kind != RunningStatistics::Kind::precise) continue;
+    const std::size_t norm = i % norms_.size();
+    Buffers& it = buffers_[i];
+    std::ranges::transform(population.mean(norm), it.mean.begin(), to_float);
+    std::ranges::transform(population.unbiased_variance(norm), it.variance.begin(), to_float);
+    it.batches = batches;
+    if (first_bad.empty() && !(all_finite(it.mean) && all_finite(it.variance))) {
+      first_bad = norms_[norm]->name();
+    }
+  }
+  return first_bad;
+}
+
 std::vector<ModelTensor> RunningBuffers::tensors() {
   std::vector<ModelTensor> tensors;
   for (std::size_t i = 0; i < buffers_.size(); ++i) {
@@ -44,17 +64,14 @@ std::vector<ModelTensor> RunningBuffers::tensors() {
     const std::size_t entry = i / norms_.size();
     const std::string prefix =
         (entry == 0 ? "" : fmt::format("stats.{}.", entries_[entry].name)) + layer.name();
+    const bool derived = entries_[entry].kind == RunningStatistics::Kind::precise;
+    const auto add = [&](std::string_view name, DType dtype, Dims dims, std::span<std::byte> bytes) {
+      tensors.push_back({fmt::format("{}.{}", prefix, name), dtype, std::move(dims), bytes, derived});
+    };
     Buffers& it = buffers_[i];
-    tensors.push_back({prefix + ".running_mean",
-                       DType::f32,
-                       {layer.channels()},
-                       std::as_writable_bytes(std::span(it.mean))});
-    tensors.push_back({prefix + ".running_var",
-                       DType::f32,
-                       {layer.channels()},
-                       std::as_writable_bytes(std::span(it.variance))});
-    tensors.push_back(
-        {prefix + ".num_batches_tracked", DType::i64, {}, std::as_writable_bytes(std::span(&it.batches, 1))});
+    add("running_mean", DType::f32, {layer.channels()}, std::as_writable_bytes(std::span(it.mean)));
+    add("running_var", DType::f32, {layer.channels()}, std::as_writable_bytes(std::span(it.variance)));
+    add("num_batches_tracked", DType::i64, {}, std::as_writable_bytes(std::span(&it.batches, 1)));
   }
   return tensors;
 }

@@ -85,20 +85,34 @@ norm::GroupSums StepStatistics::group_sums(std::size_t norm, std::size_t shard) 
   return {.dz = sums.first(channels), .dz_xhat = sums.subspan(channels), .count = count(it, shards)};
 }
 
-std::vector<double> StepStatistics::all_moments(Communicator& comm) {
-  std::vector<double> all(static_cast<std::size_t>(exchange_.groups()) * total_width_);
-  std::vector<double> leaves(global() ? 0 : static_cast<std::size_t>(layout_.block().size()) * total_width_);
-  std::size_t offset = 0;
-  for (const PerLayer& it : layers_) {
-    const std::span<const double> from = global() ? it.merged : it.moments;
-    const std::span<double> to = global() ? all : leaves;
-    for (std::size_t row = 0; row * it.width() < from.size(); ++row) {
+std::vector<double> StepStatistics::side_by_side(const std::vector<double> PerLayer::*values) const {
+  std::vector<double> rows;
+  for_each_layer([&](std::size_t offset, const PerLayer& it) {
+    const std::span<const double> from = it.*values;
+    const std::size_t count = from.size() / it.width();
+    rows.resize(count * total_width_);
+    for (std::size_t row = 0; row < count; ++row) {
       std::ranges::copy(from.subspan(row * it.width(), it.width()),
-                        to.subspan(row * total_width_ + offset).begin());
+                        std::span(rows).subspan(row * total_width_ + offset).begin());
     }
+  });
+  return rows;
+}
+
+void StepStatistics::meet_all_sums(Communicator& comm) {
+  if (layers_.empty()) return;
+  std::vector<double> leaves = side_by_side(&PerLayer::leaves);
+  std::vector<double> sums(total_width_);
+  exchange_.run(comm, "gradient sums", present_, total_width_, leaves, sum_of(total_width_), sums);
+  std::size_t offset = 0;
+  for (PerLayer& it : layers_) {
+    std::ranges::copy(std::span(sums).subspan(offset, it.width()), it.sums.begin());
     offset += it.width();
   }
-  if (global()) return all;
+}
+
+std::vector<double> StepStatistics::all_moments(Communicator& comm) {
+  if (global() || layers_.empty()) return side_by_side(&PerLayer::merged);
 
   std::vector<Combine> merges;
   for (const PerLayer& it : layers_) {
@@ -112,6 +126,8 @@ std::vector<double> StepStatistics::all_moments(Communicator& comm) {
       at += layers_[norm].width();
     }
   };
+  std::vector<double> leaves = side_by_side(&PerLayer::moments);
+  std::vector<double> all(static_cast<std::size_t>(exchange_.groups()) * total_width_);
   exchange_.run(comm, "running statistics", present_, total_width_, leaves, merge_all, all, true);
   return all;
 }
@@ -121,9 +137,8 @@ std::string StepStatistics::update(Communicator& comm, RunningBuffers& running) 
   const std::vector<double> moments = all_moments(comm);
   const auto finite = [](double value) { return std::isfinite(value); };
   std::string first_bad;
-  std::size_t offset = 0;
-  for (std::size_t norm = 0; norm < layers_.size(); ++norm) {
-    const PerLayer& it = layers_[norm];
+  std::size_t norm = 0;
+  for_each_layer([&](std::size_t offset, const PerLayer& it) {
     const auto channels = static_cast<std::size_t>(it.layer->channels());
     const auto all = static_cast<double>(global_samples_ * it.layer->input().pixels());
     std::vector<double> mean(channels, 0.0);
@@ -141,10 +156,22 @@ std::string StepStatistics::update(Communicator& comm, RunningBuffers& running) 
     if (first_bad.empty() && !(std::ranges::all_of(mean, finite) && std::ranges::all_of(variance, finite))) {
       first_bad = it.layer->name();
     }
-    running.update(norm, mean, variance);
-    offset += it.width();
-  }
+    running.update(norm++, mean, variance);
+  });
   return first_bad;
+}
+
+void StepStatistics::add_to(Communicator& comm, PopulationMoments& population) {
+  const std::vector<double> moments = all_moments(comm);
+  std::size_t norm = 0;
+  for_each_layer([&](std::size_t offset, const PerLayer& it) {
+    for (std::int64_t group = 0; group < exchange_.groups() && !absent(exchange_.group(group)); ++group) {
+      const std::size_t row = static_cast<std::size_t>(group) * total_width_;
+      population.add(norm, std::span(moments).subspan(row + offset, it.width()),
+                     count(it, exchange_.group(group)));
+    }
+    ++norm;
+  });
 }
 
 bool StepStatistics::undefined_variance(std::size_t norm, std::int64_t global_samples) const {

@@ -7,13 +7,14 @@
 
 #include "comm/tree/exchange.h"
 #include "layers/model/affine_storage.h"
+#include "layers/model/population_moments.h"
 #include "layers/model/running_buffers.h"
 #include "layers/nn/batch_norm.h"
 #include "layers/ops/norm.h"
 
 namespace lockstep {
 
-// One step of training: from shards' moments to statistics of groups, and back for the gradient sums.
+// One step's statistics: from shards' moments to statistics of groups, and back for the gradient sums.
 class StepStatistics {
  public:
   StepStatistics(const std::vector<const BatchNorm*>& norms, const ShardLayout& layout, std::int64_t group,
@@ -30,6 +31,9 @@ class StepStatistics {
   void meet_moments(Communicator& comm, std::size_t norm, const float* gamma, const float* beta);
   // The same for the backward sums (Σ dz, Σ dz·x̂).
   void meet_sums(Communicator& comm, std::size_t norm);
+  // All layers' backward sums in one exchange, where nothing waits for each layer's own. Statistics are
+  // global.
+  void meet_all_sums(Communicator& comm);
 
   norm::Affine affine(std::size_t norm, std::size_t shard) const;
   norm::GroupSums group_sums(std::size_t norm, std::size_t shard) const;
@@ -40,6 +44,8 @@ class StepStatistics {
   // exchange for all layers. Answers the name of the first layer whose statistics are not finite, the same on
   // all workers; else empty.
   std::string update(Communicator& comm, RunningBuffers& running);
+  // Adds the batch's moments, over all of its groups, to those of other batches. Exchanges like `update`.
+  void add_to(Communicator& comm, PopulationMoments& population);
 
   // Whether some group of a batch of `global_samples` would have a single value a channel in layer `norm`.
   bool undefined_variance(std::size_t norm, std::int64_t global_samples) const;
@@ -62,8 +68,18 @@ class StepStatistics {
     return samples(shards) * it.layer->input().pixels();
   }
   bool absent(Range shards) const { return shards.begin >= present_; }
-  // All groups' moments of all layers, a group after the other; one exchange where groups do not span the
-  // batch.
+  // Calls visit(offset, layer) for each layer; offset: where its values lie in a row of all layers' values.
+  template <class Visit>
+  void for_each_layer(const Visit& visit) const {
+    std::size_t offset = 0;
+    for (const PerLayer& it : layers_) {
+      visit(offset, it);
+      offset += it.width();
+    }
+  }
+  // A row for each shard or group, of all layers' values one behind the other.
+  std::vector<double> side_by_side(const std::vector<double> PerLayer::*values) const;
+  // All groups' moments of all layers, a row each; one exchange where groups do not span the batch.
   std::vector<double> all_moments(Communicator& comm);
 
   ShardLayout layout_;

@@ -32,6 +32,7 @@ struct ModelTensor {
   DType dtype = DType::f32;
   Dims dims;
   std::span<std::byte> bytes;
+  bool derived = false;  // made anew from the parameters when it is wanted; until then it is out of date
 };
 
 }  // namespace lockstep

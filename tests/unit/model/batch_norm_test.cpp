@@ -157,10 +157,11 @@ TEST(BatchNorm, InfiniteInputEndsTheStepOnEveryWorkerNamingStepAndLayer) {
 
 TEST(Model, TellsItsMemoryAndNeedsLessWhenItRecomputes) {
   ModelOptions options = small_resnet();
-  const std::size_t less = Model(options, 1, 0).memory_bytes(64, 64);
+  const std::size_t less = Model(options, 1, 0).memory_bytes({.global = 64, .evaluation = 64});
   options.recompute = false;
-  EXPECT_LT(less, Model(options, 1, 0).memory_bytes(64, 64));
-  EXPECT_LT(Model(options, 4, 0).memory_bytes(64, 64), Model(options, 1, 0).memory_bytes(64, 64));
+  EXPECT_LT(less, Model(options, 1, 0).memory_bytes({.global = 64, .evaluation = 64}));
+  EXPECT_LT(Model(options, 4, 0).memory_bytes({.global = 64, .evaluation = 64}),
+            Model(options, 1, 0).memory_bytes({.global = 64, .evaluation = 64}));
 }
 
 }  // namespace

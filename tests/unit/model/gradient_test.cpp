@@ -16,13 +16,17 @@ double mean_loss(Model& model, Communicator& comm, GradientReducer& reducer, con
 
 // Compares d loss / d parameter with central differences along random directions, one for each parameter
 // tensor: a sum over the tensor, so that fp32 noise and single ReLUs that flip weigh little.
-void check_gradients(const ModelOptions& options, double tolerance) {
+void check_gradients(const ModelOptions& options, double tolerance, bool frozen = false) {
   const auto comm = make_single();
   Model model(options, 1, 0);
   model.initialize();
   GradientReducer reducer(*comm, model.layout(), model.gradient_tensors(), {});
   const RandomBatch batch(model.layout(), options.input, options.classes, 13);
   model.train_step(*comm, reducer, batch.input(), 0);
+  if (frozen) {
+    model.freeze_statistics();
+    model.train_step(*comm, reducer, batch.input(), 0);
+  }
   const std::vector<float> gradients(model.gradients().begin(), model.gradients().end());
   const std::vector<float> start(model.arena().begin(), model.arena().end());
 
@@ -68,6 +72,15 @@ TEST(Gradients, MatchDifferencesWithStatisticsOfThreeShards) {
   ModelOptions options = small_resnet();
   options.statistics_group = 3;
   check_gradients(options, 0.02);
+}
+
+TEST(Gradients, MatchDifferencesWithFrozenStatistics) {
+  for (const std::int64_t group : {8, 1}) {  // the norms' own exchange, and buckets
+    ModelOptions options = small_resnet();
+    options.statistics_group = group;
+    options.running_statistics = {{.name = "ema:1", .momentum = 1}};
+    check_gradients(options, 0.02, true);
+  }
 }
 
 TEST(Gradients, MatchDifferencesForAnMlpWithLabelSmoothing) {

@@ -56,6 +56,22 @@ TEST_P(OneAnswer, WithFusionAndRecomputationOnAndOff) {
   }
 }
 
+TEST_P(OneAnswer, WithStatisticsFrozenOnTheWay) {
+  Steps steps{.workers = 1, .batches = batches, .freeze_after = 1};
+  const Outcome expected = run_steps(options(), steps)[0];
+  EXPECT_FALSE(expected == reference(options()));
+  for (const int workers : {2, 3, 5, 8}) {
+    steps.workers = workers;
+    for (const Outcome& outcome : run_steps(options(), steps)) {
+      EXPECT_TRUE(outcome == expected) << workers << " workers";
+    }
+  }
+  ModelOptions changed = options();
+  changed.fuse = changed.recompute = false;
+  changed.threads = 2;
+  EXPECT_TRUE(run_steps(changed, steps)[0] == expected) << "unfused, kept, on two threads";
+}
+
 TEST_P(OneAnswer, WithAnyBucketsAndWithoutOverlap) {
   const Outcome expected = reference(options());
   for (const std::size_t bucket_bytes : {std::size_t{64}, std::size_t{1} << 20}) {

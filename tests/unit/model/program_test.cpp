@@ -23,8 +23,20 @@ int exchanges(const Program& program) {
 TEST(Program, MeetsTwiceABatchNormInTrainingAndNeverInInference) {
   const Graph graph = resnet20();
   EXPECT_EQ(exchanges(make_program(graph, {})), 2 * 21);
-  EXPECT_EQ(exchanges(make_program(graph, {.training = false})), 0);
-  EXPECT_EQ(make_program(graph, {.training = false}).segments.size(), 1U);
+  const Program inference = make_program(graph, {.backward = false, .fixed_statistics = true});
+  EXPECT_EQ(exchanges(inference), 0);
+  EXPECT_EQ(inference.segments.size(), 1U);
+}
+
+TEST(Program, WithFixedStatisticsBackwardMeetsNothingButStillFoldsPieceByPiece) {
+  const Graph graph = resnet20();
+  const Program frozen = make_program(graph, {.fixed_statistics = true});
+  EXPECT_EQ(exchanges(frozen), 0);
+  EXPECT_EQ(frozen.segments.size(), 21U + 1U);
+}
+
+TEST(Program, ForwardAloneMeetsOnceABatchNorm) {
+  EXPECT_EQ(exchanges(make_program(resnet20(), {.backward = false})), 21);
 }
 
 TEST(Program, JoinsAddAndReluToTheBatchNormBeforeThem) {

@@ -64,6 +64,7 @@ struct Steps {
   std::size_t bucket_bytes = 4096;
   std::size_t small_bytes = 256;
   bool overlap = true;
+  std::int64_t freeze_after = -1;  // steps; -1: never
 };
 
 // Trains with plain gradient descent; one outcome a worker.
@@ -78,6 +79,7 @@ inline std::vector<Outcome> run_steps(const ModelOptions& options, const Steps& 
     Outcome& outcome = outcomes[static_cast<std::size_t>(comm.rank())];
     std::int64_t step = 0;
     for (const std::int64_t global : steps.batches) {
+      if (step == steps.freeze_after) model.freeze_statistics();
       const RandomBatch batch(model.layout(), options.input, options.classes, global,
                               static_cast<std::uint64_t>(step));
       outcome.loss = model.train_step(comm, reducer, batch.input(), step).loss;
