@@ -30,7 +30,7 @@ Usage usage() {
       {"split", "NAME", "test, validation or train (default: test)"},
       {"running-stats", "ENTRY",
        "which running statistics to use, as normalization.running_stats names them "
-       "(default: the first)"},
+       "(default: the first); batch: none of them, but each batch's own, as in training"},
       {"json", "", "print one JSON object: accuracy, loss, samples"},
   };
   usage.operands = {"CHECKPOINT"};
@@ -72,10 +72,11 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   const auto dataset = choose_split(open_datasets(trained.config.data, trained.config.seed), split);
   check_fits(*dataset, trained);
 
+  const std::int64_t batch = trained.config.evaluation.batch;
+  if (entry == batch_statistics) check_batch_statistics(trained.model, dataset->size(), batch);
+
   const auto comm = make_single();
-  const Score score =
-      evaluate(*comm, trained.model, dataset, trained.transform(), trained.config.evaluation.batch, {entry})
-          .front();
+  const Score score = evaluate(*comm, trained.model, dataset, trained.transform(), batch, {entry}).front();
   if (options->has("json")) {
     const nlohmann::ordered_json result{
         {"accuracy", score.accuracy}, {"loss", score.loss}, {"samples", score.samples}};

@@ -139,8 +139,7 @@ ordered_json inspect_config(const std::string& path, bool digests, bool plan) {
     tensors.push_back({tensor.name, tensor.dtype, tensor.dims, tensor.bytes});
   }
   ordered_json report = describe_tensors(tensors, digests);
-  report["plan_bytes"] =
-      model.memory_bytes(config.batch.global, config.evaluation.batch, state_arenas(config.optimizer));
+  report["plan_bytes"] = model.memory_bytes(workload(config));
   if (plan) report["plan"] = model.describe_plan();
   return report;
 }

@@ -107,10 +107,11 @@ std::vector<Key> normalization_keys() {
   Entry<Config> running_stats{
       .path = "normalization.running_stats",
       .type = "list of words",
-      .range = "ema, ema:M (M 0 to 1), cumulative",
+      .range = "ema, ema:M (M 0 to 1), cumulative, precise",
       .meaning =
-          "ways to keep the statistics that inference uses, the first is the primary one: moving "
-          "average (at normalization.momentum, or M), plain average since the start",
+          "ways to keep the statistics that inference uses, the first is the primary one: `ema` a moving "
+          "average (at normalization.momentum, or M), `cumulative` the plain average since the start, "
+          "`precise` computed anew from the weights at evaluations and saves",
       .read = read_running_stats,
       .write = write_running_stats};
   return {
@@ -121,6 +122,13 @@ std::vector<Key> normalization_keys() {
       result(number<Config>("normalization.eps", FIELD(normalization.eps), positive,
                             "added to the variance before the square root"),
              {"epsilon"}),
+      result(whole<Config>("normalization.precise_batches", FIELD(normalization.precise_batches), count,
+                           "`precise` statistics come from so many batches, the first of epoch 0, without "
+                           "augmentation; at most an epoch's")),
+      result(whole<Config>("normalization.freeze_after_epochs", FIELD(normalization.freeze_after_epochs),
+                           Whole{0, million},
+                           "epochs after which running statistics stay as they are, and training "
+                           "normalizes with the primary one's; 0: never")),
   };
 }
 
@@ -247,6 +255,9 @@ std::vector<Key> evaluation_keys() {
                              "steps between two evaluations"))),
       result(whole<Config>("evaluation.batch", FIELD(evaluation.batch), Whole{1, million},
                            "samples evaluated at a time, over all workers")),
+      free(boolean<Config>("evaluation.batch_statistics", FIELD(evaluation.batch_statistics),
+                           "evaluate once more, normalizing each batch with its own statistics as training "
+                           "does: `val_accuracy.batch`")),
   };
 }
 

@@ -21,6 +21,7 @@ std::optional<RunningStatistics> running_statistics(const std::string& name) {
   using Kind = RunningStatistics::Kind;
   if (name == "ema") return RunningStatistics{.name = name, .kind = Kind::ema};
   if (name == "cumulative") return RunningStatistics{.name = name, .kind = Kind::cumulative};
+  if (name == "precise") return RunningStatistics{.name = name, .kind = Kind::precise};
   if (!name.starts_with("ema:")) return std::nullopt;
   const auto momentum = number_from(std::string_view(name).substr(4));
   if (!momentum || !momenta.contains(*momentum)) return std::nullopt;
@@ -51,7 +52,7 @@ std::string check_sync(const Config& config) {
 }
 
 void read_running_stats(const YAML::Node& value, const Place& place, Config& config) {
-  const std::string expected = "ema, ema:M with M from 0 to 1, or cumulative";
+  const std::string expected = "ema, ema:M with M from 0 to 1, cumulative, or precise";
   if (!value.IsSequence() || value.size() == 0) {
     return place.mistake(value, "expected a list of " + expected + ", at least one; found " +
                                     (value.IsSequence() ? "an empty list" : found(value)));
@@ -62,8 +63,6 @@ void read_running_stats(const YAML::Node& value, const Place& place, Config& con
     const auto entry = text ? running_statistics(*text) : std::nullopt;
     if (entry) {
       entries.push_back(*entry);
-    } else if (text == "precise") {
-      place.item(i).mistake(value[i], "precise is not a valid entry in this version; expected " + expected);
     } else {
       place.item(i).expected(value[i], expected);
     }
@@ -84,8 +83,8 @@ std::string settle_running_stats(Config& config) {
   }
   for (auto later = entries.begin(); later != entries.end(); ++later) {
     for (auto earlier = entries.begin(); earlier != later; ++earlier) {
-      const bool same = earlier->kind == later->kind && (later->kind == RunningStatistics::Kind::cumulative ||
-                                                         earlier->momentum == later->momentum);
+      const bool same = earlier->kind == later->kind &&
+                        (later->kind != RunningStatistics::Kind::ema || earlier->momentum == later->momentum);
       if (same && earlier->name == later->name) return fmt::format("{} is there twice", later->name);
       if (same) return fmt::format("{} and {} are the same statistic", earlier->name, later->name);
     }

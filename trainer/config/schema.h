@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -23,6 +24,14 @@ struct NormalizationConfig {
   std::vector<RunningStatistics> running_stats{{}};
   double momentum = 0.1;
   double eps = 1e-5;
+  std::int64_t precise_batches = 32;     // of training, that `precise` is made from
+  std::int64_t freeze_after_epochs = 0;  // 0: never
+
+  bool keeps_precise() const {
+    return std::ranges::any_of(running_stats, [](const RunningStatistics& entry) {
+      return entry.kind == RunningStatistics::Kind::precise;
+    });
+  }
 };
 
 struct AugmentConfig {
@@ -78,6 +87,7 @@ struct EvaluationConfig {
   std::optional<std::int64_t> every_epochs = 1;  // exactly one of the two
   std::optional<std::int64_t> every_steps;
   std::int64_t batch = 256;
+  bool batch_statistics = false;
 };
 
 struct CommConfig {

@@ -33,6 +33,9 @@ class Transform {
                 std::span<float> out) const;
   void evaluation(std::span<const std::uint8_t> pixels, std::span<float> out) const;
 
+  // The same without augmentation.
+  Transform plain() const { return {shape_, normalization_, AugmentConfig{}, 0}; }
+
   const InputNormalization& normalization() const { return normalization_; }
   SampleShape shape() const { return shape_; }
 

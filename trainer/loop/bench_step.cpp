@@ -61,8 +61,9 @@ StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFac
   agree(comm, "model", [&] {
     model.emplace(model_options(config, input), comm.size(), comm.rank());
     check_variance(config, *model, config.batch.global, {.per_epoch = 1, .total = 1});
-    check_memory(
-        model->memory_bytes(config.batch.global, config.batch.global, state_arenas(config.optimizer)), limit);
+    Workload work = workload(config);
+    work.evaluation = config.batch.global;
+    check_memory(model->memory_bytes(work), limit);
     model->initialize();
     optimizer = make_optimizer(config, *model);
   });

@@ -1,5 +1,11 @@
 #include "trainer/loop/evaluate.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "comm/base/error.h"
+
 namespace lockstep {
 
 std::vector<Score> evaluate(Communicator& comm, Model& model, const std::shared_ptr<const Dataset>& dataset,
@@ -10,7 +16,9 @@ std::vector<Score> evaluate(Communicator& comm, Model& model, const std::shared_
   Loader loader = Loader::evaluation(dataset, transform, model.layout(), batch);
   while (const LoadedBatch* loaded = loader.next()) {
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      const BatchSums sums = model.evaluate(comm, loaded->input(), entries[i]);
+      const BatchSums sums = entries[i] == batch_statistics
+                                 ? model.evaluate_by_batch(comm, loaded->input())
+                                 : model.evaluate(comm, loaded->input(), entries[i]);
       totals[i].loss += sums.loss;
       totals[i].correct += sums.correct;
       totals[i].samples += sums.samples;
@@ -23,6 +31,18 @@ std::vector<Score> evaluate(Communicator& comm, Model& model, const std::shared_
                       total.samples});
   }
   return scores;
+}
+
+void check_batch_statistics(const Model& model, std::int64_t samples, std::int64_t batch) {
+  for (const std::int64_t size : {std::min(batch, samples), samples % batch}) {
+    const std::string layer = size == 0 ? "" : model.undefined_variance(size);
+    if (layer.empty()) continue;
+    throw UsageError(
+        fmt::format("an evaluation with batch statistics would see {} sample(s) in a batch: in layer '{}' a "
+                    "channel would have a single value in a group of shards, and no variance. Set another "
+                    "evaluation.batch (it is {}, for {} samples)",
+                    size, layer, batch, samples));
+  }
 }
 
 }  // namespace lockstep

@@ -9,6 +9,7 @@
 
 #include "comm/base/error.h"
 #include "trainer/config/config.h"
+#include "trainer/loop/evaluate.h"
 
 namespace lockstep {
 namespace {
@@ -49,12 +50,14 @@ Transform Trained::transform() const {
 
 std::size_t Trained::entry(const std::string& name) const {
   if (name.empty()) return 0;
+  if (name == "batch") return batch_statistics;
   std::vector<std::string> names;
   for (const RunningStatistics& kept : config.normalization.running_stats) {
     if (kept.name == name) return names.size();
     names.push_back(kept.name);
   }
-  throw UsageError(fmt::format("--running-stats {}: the model keeps {}", name, fmt::join(names, ", ")));
+  throw UsageError(fmt::format("--running-stats {}: the model keeps {}; or batch, for each batch's own", name,
+                               fmt::join(names, ", ")));
 }
 
 std::string data_path_of_run(const std::filesystem::path& file) {

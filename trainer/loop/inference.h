@@ -18,8 +18,8 @@ struct Trained {
   Model model;
 
   Transform transform() const;
-  // The index of an entry of normalization.running_stats ("ema", "cumulative"), the first where empty. Throws
-  // UsageError, naming those that were kept.
+  // The index of an entry of normalization.running_stats ("ema", "cumulative"), the first where empty;
+  // batch_statistics for "batch". Throws UsageError, naming those that were kept.
   std::size_t entry(const std::string& name) const;
 };
 

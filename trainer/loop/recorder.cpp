@@ -51,8 +51,11 @@ void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores) {
                     {"val_loss", scores[0].loss},
                     {"val_accuracy", scores[0].accuracy}};
   const auto& entries = config_.normalization.running_stats;
-  for (std::size_t i = 0; i < scores.size(); ++i)
-    line["val_accuracy." + entries[i].name] = scores[i].accuracy;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const std::string name = i < entries.size() ? entries[i].name : "batch";
+    line["val_accuracy." + name] = scores[i].accuracy;
+    line["val_loss." + name] = scores[i].loss;
+  }
   metrics_.write(line.dump());
   say(fmt::format("step {} (epoch {}): val_loss {:.4f}, val_accuracy {:.4f}", step, epoch(step),
                   scores[0].loss, scores[0].accuracy));

@@ -22,7 +22,8 @@ class Recorder {
            std::int64_t first_step);
 
   void trained(std::int64_t step, const BatchSums& sums, double lr, double seconds);
-  // scores: one an entry of normalization.running_stats.
+  // scores: one an entry of normalization.running_stats, then, with evaluation.batch_statistics, the batches'
+  // own.
   void evaluated(std::int64_t step, const std::vector<Score>& scores);
   void digested(const std::string& line) { digests_->write(line); }
   // A line on standard error, beside the progress line.

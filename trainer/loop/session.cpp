@@ -13,6 +13,7 @@
 #include "layers/ops/fingerprint.h"
 #include "trainer/config/keys.h"
 #include "trainer/loop/agree.h"
+#include "trainer/loop/evaluate.h"
 #include "trainer/loop/memory.h"
 #include "trainer/optim/optimizer.h"
 
@@ -102,8 +103,10 @@ Session::Session(Communicator& comm, const Config& config, Inputs inputs)
     steps_ = count_steps(config, samples);
     model_.emplace(model_options(config, inputs_.facts()), comm.size(), comm.rank());
     check_variance(config, *model_, samples, steps_);
-    needed =
-        model_->memory_bytes(config.batch.global, config.evaluation.batch, state_arenas(config.optimizer));
+    if (config.evaluation.batch_statistics) {
+      check_batch_statistics(*model_, inputs_.evaluated()->size(), config.evaluation.batch);
+    }
+    needed = model_->memory_bytes(workload(config));
     check_memory(needed, limit);
     optimizer_ = make_optimizer(config, *model_);
   });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "comm/communicator.h"
@@ -19,6 +20,8 @@ struct Inputs {
   Datasets data;
   Transform transform;
   std::string train_digest;  // content_digest of data.train
+  // What the run is judged by: the validation split if there is one, else the test set.
+  std::shared_ptr<const Dataset> evaluated() const { return data.validation ? data.validation : data.test; }
   InputFacts facts() const { return {data.train->shape(), data.train->classes()}; }
 };
 

@@ -41,6 +41,17 @@ ModelOptions model_options(const Config& config, const InputFacts& input) {
   return options;
 }
 
+Workload workload(const Config& config) {
+  Workload work;
+  work.global = config.batch.global;
+  work.evaluation = config.evaluation.batch;
+  if (config.normalization.keeps_precise()) work.observed = config.batch.global;
+  if (config.evaluation.batch_statistics) work.observed = std::max(work.observed, config.evaluation.batch);
+  work.freezes = config.normalization.freeze_after_epochs > 0;
+  work.optimizer_arenas = state_arenas(config.optimizer);
+  return work;
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const Config& config, Model& model) {
   std::vector<ParameterRange> ranges;
   for (const Parameter& parameter : model.parameters()) {
@@ -76,8 +87,10 @@ StepCount count_steps(const Config& config, std::int64_t samples) {
 }
 
 void check_variance(const Config& config, const Model& model, std::int64_t samples, const StepCount& steps) {
+  const std::int64_t precise =
+      config.normalization.keeps_precise() ? config.normalization.precise_batches : 0;
   for (const std::int64_t step : {std::int64_t{0}, steps.per_epoch - 1}) {
-    if (step >= steps.total) continue;
+    if (step >= std::max(steps.total, precise)) continue;
     const StepPlace place = step_place(step, samples, config.batch.global, config.data.drop_last);
     const std::string layer = model.undefined_variance(place.samples);
     if (layer.empty()) continue;

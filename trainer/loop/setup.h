@@ -17,6 +17,8 @@ struct InputFacts {
 };
 
 ModelOptions model_options(const Config& config, const InputFacts& input);
+// What a run under this configuration asks of its model.
+Workload workload(const Config& config);
 std::unique_ptr<Optimizer> make_optimizer(const Config& config, Model& model);
 
 // How gradients are summed, as comm.bucket_mib and comm.overlap have it. Collective: whether the exchange
@@ -31,7 +33,8 @@ struct StepCount {
 StepCount count_steps(const Config& config, std::int64_t samples);
 
 // Throws UsageError, naming step and layer and the remedies, where a batch_norm of the run would see a single
-// value of a channel in a group, whose variance is undefined.
+// value of a channel in a group, whose variance is undefined: in training, or where precise statistics are
+// made.
 void check_variance(const Config& config, const Model& model, std::int64_t samples, const StepCount& steps);
 
 }  // namespace lockstep

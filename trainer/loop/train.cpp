@@ -13,6 +13,8 @@
 #include "trainer/config/config.h"
 #include "trainer/loop/agree.h"
 #include "trainer/loop/digests.h"
+#include "trainer/loop/evaluate.h"
+#include "trainer/loop/precise.h"
 #include "trainer/loop/recorder.h"
 #include "trainer/loop/session.h"
 #include "trainer/loop/start.h"
@@ -43,6 +45,7 @@ class Training {
         saved_step_(session.counters().step) {
     entries_.resize(config_.normalization.running_stats.size());
     std::iota(entries_.begin(), entries_.end(), 0);
+    if (config_.evaluation.batch_statistics) entries_.push_back(batch_statistics);
   }
 
   Outcome run() {
@@ -54,6 +57,7 @@ class Training {
         if (batch == nullptr) throw std::logic_error("the loader ended before the run");
       };
       if (asked_to_stop(fetch)) return stop();
+      freeze_if_due();
       train_on(*batch);
       if (due(config_.evaluation.every_epochs, config_.evaluation.every_steps, step(), session_.steps()))
         evaluate();
@@ -122,18 +126,36 @@ class Training {
     });
   }
 
-  // Model and optimizer, without the counters.
+  // Model and optimizer, without the counters and what evaluations make anew.
   std::vector<ModelTensor> tensors() {
     std::vector<ModelTensor> all = session_.state();
-    std::erase_if(all, [](const ModelTensor& tensor) { return tensor.name.starts_with("train."); });
+    std::erase_if(
+        all, [](const ModelTensor& tensor) { return tensor.derived || tensor.name.starts_with("train."); });
     return all;
   }
 
+  std::int64_t freeze_step() const {
+    return config_.normalization.freeze_after_epochs * session_.steps().per_epoch;
+  }
+  void freeze_if_due() {
+    if (freeze_step() == 0 || step() < freeze_step()) return;
+    if (step() == freeze_step()) make_precise();
+    session_.model().freeze_statistics();
+  }
+
+  // Brings `precise` statistics, if any are kept, to the weights of this step: before anybody uses them, and
+  // before every save, so that a checkpoint does not tell when evaluations were. Frozen ones stay.
+  void make_precise() {
+    const bool frozen = freeze_step() > 0 && step() > freeze_step();
+    if (!config_.normalization.keeps_precise() || frozen || precise_step_ == step()) return;
+    lockstep::make_precise(comm_, session_);
+    precise_step_ = step();
+  }
+
   void evaluate() {
-    const Datasets& data = session_.inputs().data;
-    const auto scores =
-        lockstep::evaluate(comm_, session_.model(), data.validation ? data.validation : data.test,
-                           session_.inputs().transform, config_.evaluation.batch, entries_);
+    make_precise();
+    const auto scores = lockstep::evaluate(comm_, session_.model(), session_.inputs().evaluated(),
+                                           session_.inputs().transform, config_.evaluation.batch, entries_);
     if (recorder_ != nullptr) attempt([&] { recorder_->evaluated(step(), scores); });
   }
 
@@ -151,6 +173,7 @@ class Training {
   }
 
   void save() {
+    make_precise();
     comm_.set_phase("checkpoint");
     agree(comm_, "checkpoint", [&] {
       if (directory_ == nullptr) return;
@@ -171,6 +194,7 @@ class Training {
   }
 
   void finish() {
+    make_precise();
     comm_.set_phase("end");
     raise_failure();
     agree(comm_, "final model", [&] {
@@ -190,6 +214,7 @@ class Training {
   std::vector<std::size_t> entries_;
   std::exception_ptr failure_;
   std::int64_t saved_step_;
+  std::int64_t precise_step_ = -1;  // of whose weights the `precise` statistics are
 };
 
 void say_start(const RunDirectory& directory, Recorder& recorder, Start start, std::int64_t step) {

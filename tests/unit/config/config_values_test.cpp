@@ -154,19 +154,20 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"normalization: {sync: 16}",
               "a.yaml:1:17: normalization.sync: 16 shards are more than the 8 of batch.shards"},
         Wrong{"normalization: {running_stats: [ema, 'ema:1.5']}",
-              "a.yaml:1:38: normalization.running_stats[1]: expected ema, ema:M with M from 0 to 1, or "
-              "cumulative; found the text 'ema:1.5'"},
-        Wrong{"normalization: {running_stats: [precise]}",
-              "a.yaml:1:33: normalization.running_stats[0]: precise is not a valid entry in this version; "
-              "expected ema, ema:M with M from 0 to 1, or cumulative"},
-        Wrong{
-            "normalization: {running_stats: []}",
-            "a.yaml:1:32: normalization.running_stats: expected a list of ema, ema:M with M from 0 to 1, or "
-            "cumulative, at least one; found an empty list"},
-        Wrong{
-            "normalization: {running_stats: ema}",
-            "a.yaml:1:32: normalization.running_stats: expected a list of ema, ema:M with M from 0 to 1, or "
-            "cumulative, at least one; found 'ema'"},
+              "a.yaml:1:38: normalization.running_stats[1]: expected ema, ema:M with M from 0 to 1, "
+              "cumulative, or precise; found the text 'ema:1.5'"},
+        Wrong{"normalization: {running_stats: [precise, precise]}",
+              "a.yaml:1:17: normalization.running_stats: precise is there twice"},
+        Wrong{"normalization: {precise_batches: 0, freeze_after_epochs: -1}",
+              "a.yaml:1:34: normalization.precise_batches: expected a whole number, 1 to 1000000000; found "
+              "'0'\na.yaml:1:58: normalization.freeze_after_epochs: expected a whole number, 0 to 1000000; "
+              "found '-1'"},
+        Wrong{"normalization: {running_stats: []}",
+              "a.yaml:1:32: normalization.running_stats: expected a list of ema, ema:M with M from 0 to 1, "
+              "cumulative, or precise, at least one; found an empty list"},
+        Wrong{"normalization: {running_stats: ema}",
+              "a.yaml:1:32: normalization.running_stats: expected a list of ema, ema:M with M from 0 to 1, "
+              "cumulative, or precise, at least one; found 'ema'"},
         Wrong{"normalization: {running_stats: [cumulative, ema, cumulative]}",
               "a.yaml:1:17: normalization.running_stats: cumulative is there twice"},
         Wrong{"normalization: {running_stats: [ema, 'ema:0.10']}",

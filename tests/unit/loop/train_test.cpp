@@ -129,18 +129,87 @@ TEST_F(Train, WhenItEvaluatesAndSavesChangesNoByteOfACheckpoint) {
   }
 }
 
+TEST_F(Train, PreciseStatisticsDoNotTellWhenTheRunEvaluated) {
+  config_.normalization.running_stats = {{.name = "precise", .kind = RunningStatistics::Kind::precise},
+                                         {.name = "ema"}};
+  config_.normalization.precise_batches = 3;
+  config_.checkpoint = {.every_epochs = std::nullopt, .every_steps = 3, .keep = 10};
+  run(in("run"), 1);
+  config_.evaluation = {.every_epochs = std::nullopt, .every_steps = 2, .batch = 5};
+  run(in("other"), 3);
+  for (const char* file :
+       {"/checkpoints/step-00000003.safetensors", last_checkpoint, "/final.safetensors", "/digests.jsonl"}) {
+    EXPECT_EQ(bytes(std::string("other") + file), bytes(std::string("run") + file)) << file;
+  }
+}
+
+TEST_F(Train, WhatIsKeptOfTheStatisticsChangesNoWeight) {
+  run(in("run"), 1);
+  config_.normalization.running_stats = {{.name = "precise", .kind = RunningStatistics::Kind::precise},
+                                         {.name = "ema:0.5", .momentum = 0.5},
+                                         {.name = "cumulative", .kind = RunningStatistics::Kind::cumulative}};
+  config_.evaluation.batch_statistics = true;
+  run(in("other"), 2);
+  const auto weights = [&](const std::string& run) {
+    Trained trained = open_trained(folder_ / run / "final.safetensors", {});
+    return std::vector<float>(trained.model.arena().begin(), trained.model.arena().end());
+  };
+  EXPECT_EQ(weights("other"), weights("run"));
+}
+
+TEST_F(Train, FrozenStatisticsStayOverAStop) {
+  for (const auto kind : {RunningStatistics::Kind::ema, RunningStatistics::Kind::precise}) {
+    const std::string primary = kind == RunningStatistics::Kind::ema ? "ema" : "precise";
+    config_.normalization.running_stats = {
+        {.name = primary, .kind = kind}, {.name = "cumulative", .kind = RunningStatistics::Kind::cumulative}};
+    config_.normalization.freeze_after_epochs = 1;
+    config_.normalization.precise_batches = 2;
+    config_.checkpoint = {.every_epochs = std::nullopt, .every_steps = 1, .keep = 10};
+    run(in(primary), 2);
+    const auto statistics = [&](const std::string& file) {
+      const auto contents = SafetensorsFile::read(folder_ / primary / file);
+      std::string bytes;
+      for (const TensorView& tensor : contents.tensors()) {
+        if (tensor.name.find("running_") == std::string_view::npos) continue;
+        bytes.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+      }
+      return bytes;
+    };
+    const std::string frozen = statistics("checkpoints/step-00000004.safetensors");
+    EXPECT_NE(statistics("checkpoints/step-00000003.safetensors"), frozen);
+    EXPECT_EQ(statistics("checkpoints/step-00000005.safetensors"), frozen);
+    EXPECT_EQ(statistics("final.safetensors"), frozen);
+
+    for (const std::int64_t step : {4, 6}) {
+      Config config = in(primary + "-stopped" + std::to_string(step));
+      config.train.stop_at_step = step;
+      EXPECT_EQ(run(config, 3), Outcome::stopped);
+      config.train.stop_at_step = 0;
+      EXPECT_EQ(run(config, 1, Open::resume), Outcome::finished);
+      EXPECT_EQ(bytes(primary + "-stopped" + std::to_string(step) + "/final.safetensors"),
+                bytes(primary + "/final.safetensors"));
+    }
+  }
+}
+
 TEST_F(Train, EvaluatingTheFileGivesExactlyWhatTrainingWrote) {
+  config_.normalization.running_stats.push_back(
+      {.name = "precise", .kind = RunningStatistics::Kind::precise});
+  config_.evaluation.batch_statistics = true;
   run(in("run"), 3);
   const auto last = metrics("run").back();
   Trained trained = open_trained(folder_ / "run/final.safetensors", {});
   const auto comm = make_single();
   const Datasets data = open_datasets(trained.config.data, trained.config.seed);
-  const auto scores = evaluate(*comm, trained.model, data.test, trained.transform(),
-                               trained.config.evaluation.batch, {0, trained.entry("cumulative")});
+  const auto scores =
+      evaluate(*comm, trained.model, data.test, trained.transform(), trained.config.evaluation.batch,
+               {0, trained.entry("cumulative"), trained.entry("precise"), trained.entry("batch")});
   EXPECT_EQ(scores[0].samples, 13);
   EXPECT_EQ(scores[0].loss, last.at("val_loss").get<double>());
   EXPECT_EQ(scores[0].accuracy, last.at("val_accuracy").get<double>());
   EXPECT_EQ(scores[1].accuracy, last.at("val_accuracy.cumulative").get<double>());
+  EXPECT_EQ(scores[2].loss, last.at("val_loss.precise").get<double>());
+  EXPECT_EQ(scores[3].loss, last.at("val_loss.batch").get<double>());
 }
 
 TEST_F(Train, ResumingWhereNothingIsStartsAfresh) {
@@ -308,6 +377,19 @@ TEST_F(Train, ASingleValueAChannelIsRefusedWithTheStepItWouldHappenIn) {
   }
   config_.data.drop_last = true;
   EXPECT_EQ(run(in("run"), 2), Outcome::finished);
+}
+
+TEST_F(Train, AnEvaluationBatchWithoutVarianceIsRefusedWhereItNormalizesByItself) {
+  config_.evaluation.batch = 4;  // 13 test images: the last batch has one
+  EXPECT_EQ(run(in("run"), 2), Outcome::finished);
+  config_.evaluation.batch_statistics = true;
+  try {
+    run(in("refused"), 2);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("Set another evaluation.batch"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "refused"));
 }
 
 TEST_F(Train, ABatchThatIsNeverFilledIsRefused) {

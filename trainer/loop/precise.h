@@ -1,0 +1,14 @@
+#pragma once
+
+#include "comm/communicator.h"
+#include "trainer/loop/session.h"
+
+namespace lockstep {
+
+// Makes the `precise` running statistics of the session's model for its weights as they are now: a forward
+// pass over the first normalization.precise_batches batches of epoch 0 (at most an epoch's), without
+// augmentation and dropout. A pure function of weights, seed and data, the same on any number of workers.
+// Collective. Throws DivergedError alike on all workers.
+void make_precise(Communicator& comm, Session& session);
+
+}  // namespace lockstep
