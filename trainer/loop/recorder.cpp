@@ -45,7 +45,7 @@ void Recorder::trained(std::int64_t step, const BatchSums& sums, double lr, doub
   progress_.update(state);
 }
 
-void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores) {
+void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores, const Seconds& seconds) {
   ordered_json line{{"step", step},
                     {"epoch", epoch(step)},
                     {"val_loss", scores[0].loss},
@@ -56,6 +56,8 @@ void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores) {
     line["val_accuracy." + name] = scores[i].accuracy;
     line["val_loss." + name] = scores[i].loss;
   }
+  line["val_seconds"] = seconds.evaluation;
+  if (seconds.precise > 0) line["precise_seconds"] = seconds.precise;
   metrics_.write(line.dump());
   say(fmt::format("step {} (epoch {}): val_loss {:.4f}, val_accuracy {:.4f}", step, epoch(step),
                   scores[0].loss, scores[0].accuracy));

@@ -24,7 +24,12 @@ class Recorder {
   void trained(std::int64_t step, const BatchSums& sums, double lr, double seconds);
   // scores: one an entry of normalization.running_stats, then, with evaluation.batch_statistics, the batches'
   // own.
-  void evaluated(std::int64_t step, const std::vector<Score>& scores);
+  // seconds: what the evaluation took, and making `precise` statistics before it (0: none were made).
+  struct Seconds {
+    double evaluation = 0;
+    double precise = 0;
+  };
+  void evaluated(std::int64_t step, const std::vector<Score>& scores, const Seconds& seconds);
   void digested(const std::string& line) { digests_->write(line); }
   // A line on standard error, beside the progress line.
   void say(const std::string& text);

@@ -26,6 +26,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 // Whether something that happens every so many epochs or steps, and at the end, happens after `step` steps.
 bool due(const std::optional<std::int64_t>& every_epochs, const std::optional<std::int64_t>& every_steps,
          std::int64_t step, const StepCount& steps) {
@@ -116,11 +120,11 @@ class Training {
     session_.optimizer().update(model.arena(), model.gradients(), lr, step());
     ++session_.counters().step;
     check_finite();
-    const std::chrono::duration<double> taken = Clock::now() - start;
+    const double taken = since(start);
 
     if (recorder_ == nullptr) return;
     attempt([&] {
-      recorder_->trained(step(), sums, lr, taken.count());
+      recorder_->trained(step(), sums, lr, taken);
       const std::int64_t every = config_.train.digest_every;
       if (every > 0 && step() % every == 0) recorder_->digested(digest_line(step(), tensors()));
     });
@@ -144,19 +148,25 @@ class Training {
   }
 
   // Brings `precise` statistics, if any are kept, to the weights of this step: before anybody uses them, and
-  // before every save, so that a checkpoint does not tell when evaluations were. Frozen ones stay.
-  void make_precise() {
+  // before every save, so that a checkpoint does not tell when evaluations were. Frozen ones stay. Answers
+  // the seconds it took, 0 where there was nothing to do.
+  double make_precise() {
     const bool frozen = freeze_step() > 0 && step() > freeze_step();
-    if (!config_.normalization.keeps_precise() || frozen || precise_step_ == step()) return;
+    if (!config_.normalization.keeps_precise() || frozen || precise_step_ == step()) return 0;
+    const auto start = Clock::now();
     lockstep::make_precise(comm_, session_);
     precise_step_ = step();
+    return since(start);
   }
 
   void evaluate() {
-    make_precise();
+    Recorder::Seconds taken;
+    taken.precise = make_precise();
+    const auto start = Clock::now();
     const auto scores = lockstep::evaluate(comm_, session_.model(), session_.inputs().evaluated(),
                                            session_.inputs().transform, config_.evaluation.batch, entries_);
-    if (recorder_ != nullptr) attempt([&] { recorder_->evaluated(step(), scores); });
+    taken.evaluation = since(start);
+    if (recorder_ != nullptr) attempt([&] { recorder_->evaluated(step(), scores, taken); });
   }
 
   // All workers have the same weights, so all throw.
