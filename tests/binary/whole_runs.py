@@ -11,7 +11,7 @@ import time
 from binary import Cases, command, expect, run
 
 COMMANDS = ["train", "evaluate", "predict", "inspect", "compare", "config", "bench"]
-DATA, STOPPED = 3, 75
+USAGE, DATA, STOPPED = 2, 3, 75
 
 cases = Cases()
 
@@ -54,6 +54,23 @@ def evaluate_repeats_what_training_wrote(room):
     expect(told["samples"] == 40, f"counted {told['samples']} of 40 test images")
     expect(told["accuracy"] == written["val_accuracy"], f"{told} after {written}")
     expect(told["loss"] == written["val_loss"], f"{told} after {written}")
+
+
+@cases
+def evaluate_picks_the_running_statistics(room):
+    entries = ["ema", "ema:0.5", "cumulative", "precise"]
+    room.train("--set", f"normalization.running_stats=[{', '.join(entries)}]",
+               "--set", "evaluation.batch_statistics=true", workers=2)
+    written = [line for line in metrics(room) if "val_accuracy" in line][-1]
+    losses = set()
+    for entry in [*entries, "batch"]:
+        told = json.loads(must(0, run("evaluate", room.final(), "--running-stats", entry, "--json")).out)
+        expect(told["loss"] == written[f"val_loss.{entry}"], f"{entry}: {told} after {written}")
+        expect(told["accuracy"] == written[f"val_accuracy.{entry}"], f"{entry}: {told} after {written}")
+        losses.add(told["loss"])
+    expect(len(losses) == 5, f"two entries gave the same loss: {written}")
+    told = must(USAGE, run("evaluate", room.final(), "--running-stats", "cumulativ")).err
+    expect("the model keeps ema, ema:0.5, cumulative, precise" in told, told)
 
 
 @cases
