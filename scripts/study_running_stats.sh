@@ -19,17 +19,17 @@ train() {
   local run=$out/runs/$1 code=0
   shift
   [[ ! -f $run/final.safetensors ]] || return 0
-  mkdir -p "$out/runs"
+  mkdir -p "$(dirname "$run")"
   scripts/mpirun.sh -n 2 "$lockstep" train "$config" --resume --set run_dir="$run" "$@" &>>"$run.log" || code=$?
   ((code == 0 || code == 75)) || { tail -n 20 "$run.log" >&2; die "training $run ended with exit code $code"; }
 }
 
-# watched RUN ARGUMENT...: looks closely at the first steps, then less often, then each epoch. When a run evaluates
-# and saves, or where it is stopped and resumed, changes no bit of it.
+# watched RUN STAGES ARGUMENT...: looks closely at the first steps, then less often, then each epoch. A stage is
+# EVERY:UNTIL in steps. When a run evaluates and saves, or where it is stopped and resumed, changes no bit of it.
 watched() {
-  local run=$1 every until stage
-  shift
-  for stage in 2:20 20:200; do
+  local run=$1 stages=$2 every until stage
+  shift 2
+  for stage in $stages; do
     every=${stage%:*} until=${stage#*:}
     [[ ! -f $out/runs/$run/checkpoints/step-$(printf %08d "$until").safetensors ]] || continue
     train "$run" "$@" --set evaluation.every_steps="$every" --set checkpoint.every_steps="$every" \
@@ -44,7 +44,7 @@ measure_cost() {
   rm -f "$out/cost.jsonl"
   for round in 1 2 3; do
     for model in cnn resnet20; do
-      for stats in '[ema]' '[cumulative]' '[precise]' '[ema, "ema:0.5", "ema:0.01", "ema:0.001", cumulative, precise]'; do
+      for stats in '[ema]' '[cumulative]' '[ema, "ema:0.5", "ema:0.01", "ema:0.001", cumulative, precise]'; do
         scripts/mpirun.sh -n 2 "$lockstep" bench step "$config" --json --set model.name="$model" \
           --set normalization.running_stats="$stats" >"$out/bench.json" 2>"$out/bench.log" ||
           die "bench step failed: see $out/bench.log"
@@ -66,8 +66,9 @@ measure_cost
 
 headline "Statistics over training"
 for seed in "${seeds[@]}"; do
-  watched "watched/cnn-$seed" --set model.name=cnn --set seed="$seed"
-  watched "watched/resnet20-$seed" --set model.name=resnet20 --set seed="$seed" --set schedule.epochs=3
+  watched "watched/cnn-$seed" "4:20 30:180" --set model.name=cnn --set seed="$seed"
+  watched "watched/resnet20-$seed" "4:20 40:200" --set model.name=resnet20 --set seed="$seed" \
+    --set schedule.epochs=2
 done
 
 headline "Small shards, synchronized and not"
@@ -75,13 +76,13 @@ for seed in "${seeds[@]}"; do
   for samples in 2 8 32; do
     for sync in global local; do
       short=(--set seed="$seed" --set batch.shards=$((128 / samples)) --set normalization.sync="$sync"
-        --set batch.global=128 --set evaluation.batch=128 --set 'normalization.running_stats=[ema, precise]')
+        --set batch.global=128 --set data.drop_last=true --set evaluation.batch=128 --set 'normalization.running_stats=[ema, precise]')
       train "shards/cnn-$samples-$sync-$seed" "${short[@]}" --set model.name=cnn --set schedule.epochs=1
-      train "shards/resnet20-$samples-$sync-$seed" "${short[@]}" --set model.name=resnet20 --set schedule.steps=200
+      train "shards/resnet20-$samples-$sync-$seed" "${short[@]}" --set model.name=resnet20 --set schedule.steps=75
     done
   done
 done
 
 headline "Table, plots and page"
-python3 scripts/study/running_stats.py "$out"
+/usr/bin/python3 scripts/study/running_stats.py "$out"
 say "Written: $out/README.md, table.csv and plots, in $((SECONDS / 60)) min"
