@@ -76,6 +76,7 @@ std::vector<ModelTensor> training_state(Model& model, Optimizer& optimizer, Coun
     }
   }
   tensors.push_back(scalar("train.step", DType::i64, counters.step));
+  tensors.push_back(scalar("train.skipped", DType::i64, counters.skipped));
   return tensors;
 }
 

@@ -20,7 +20,8 @@ namespace lockstep {
 
 // How far a run is.
 struct Counters {
-  std::int64_t step = 0;  // finished steps
+  std::int64_t step = 0;     // finished steps
+  std::int64_t skipped = 0;  // of these, undone because they diverged
 };
 
 // All that a resumed run needs, in the memory of its owners: valid as long as they are.

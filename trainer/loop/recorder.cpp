@@ -63,6 +63,12 @@ void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores, co
                   scores[0].loss, scores[0].accuracy));
 }
 
+void Recorder::skipped(std::int64_t step, const std::string& why, std::int64_t skipped) {
+  metrics_.write(ordered_json{{"step", step}, {"epoch", epoch(step)}, {"skipped", skipped}}.dump());
+  progress_.clear();
+  spdlog::warn("{}. The step was undone; {} skipped so far", why, skipped);
+}
+
 void Recorder::say(const std::string& text) {
   progress_.clear();
   spdlog::info("{}", text);

@@ -24,6 +24,8 @@ class Recorder {
   void trained(std::int64_t step, const BatchSums& sums, double lr, double seconds);
   // scores: one an entry of normalization.running_stats, then, with evaluation.batch_statistics, the batches'
   // own.
+  // The step was undone; why: the divergence. skipped: such steps so far.
+  void skipped(std::int64_t step, const std::string& why, std::int64_t skipped);
   // seconds: what the evaluation took, and making `precise` statistics before it (0: none were made).
   struct Seconds {
     double evaluation = 0;

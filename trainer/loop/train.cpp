@@ -17,6 +17,7 @@
 #include "trainer/loop/precise.h"
 #include "trainer/loop/recorder.h"
 #include "trainer/loop/session.h"
+#include "trainer/loop/snapshot.h"
 #include "trainer/loop/start.h"
 #include "trainer/loop/stop.h"
 #include "trainer/optim/schedule.h"
@@ -29,6 +30,8 @@ using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
+
+constexpr int most_skipped_in_a_row = 10;
 
 // Whether something that happens every so many epochs or steps, and at the end, happens after `step` steps.
 bool due(const std::optional<std::int64_t>& every_epochs, const std::optional<std::int64_t>& every_steps,
@@ -62,7 +65,7 @@ class Training {
       };
       if (asked_to_stop(fetch)) return stop();
       freeze_if_due();
-      train_on(*batch);
+      train_or_skip(*batch);
       if (due(config_.evaluation.every_epochs, config_.evaluation.every_steps, step(), session_.steps()))
         evaluate();
       if (due(config_.checkpoint.every_epochs, config_.checkpoint.every_steps, step(), session_.steps()))
@@ -109,6 +112,26 @@ class Training {
     agree(comm_, "failure", [&] {
       if (failure_) std::rethrow_exception(failure_);
     });
+  }
+
+  void train_or_skip(const LoadedBatch& batch) {
+    if (config_.train.on_divergence == TrainConfig::OnDivergence::stop) return train_on(batch);
+    before_.take(session_.state());
+    try {
+      train_on(batch);
+      skipped_in_a_row_ = 0;
+    } catch (const DivergedError& error) {
+      if (++skipped_in_a_row_ == most_skipped_in_a_row) throw;
+      skip(error.what());
+    }
+  }
+
+  // All workers met the divergence, so all of them undo the step.
+  void skip(const std::string& why) {
+    before_.restore(session_.state());
+    ++session_.counters().step;
+    const std::int64_t skipped = ++session_.counters().skipped;
+    if (recorder_ != nullptr) attempt([&] { recorder_->skipped(step(), why, skipped); });
   }
 
   void train_on(const LoadedBatch& batch) {
@@ -222,6 +245,8 @@ class Training {
   RunDirectory* directory_;
   Recorder* recorder_;
   std::vector<std::size_t> entries_;
+  Snapshot before_;  // the last step; with train.on_divergence: skip
+  int skipped_in_a_row_ = 0;
   std::exception_ptr failure_;
   std::int64_t saved_step_;
   std::int64_t precise_step_ = -1;  // of whose weights the `precise` statistics are

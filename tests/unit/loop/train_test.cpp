@@ -360,6 +360,56 @@ TEST_F(Train, WeightsThatAreNoLongerFiniteAreToldWithTheirFirstStepAndTensor) {
   EXPECT_TRUE(metrics("run").empty());
 }
 
+// The learning rate is absurd for the first half of an epoch, two steps, then as it should be.
+TEST_F(Train, ASkippedStepIsUndoneOnAllWorkersAndCounted) {
+  config_.train.on_divergence = TrainConfig::OnDivergence::skip;
+  config_.optimizer.lr = 1e300;
+  config_.schedule = {
+      .epochs = 2, .decay = ScheduleConfig::Decay::step, .step_epochs = 0.5, .step_factor = 1e-150};
+  config_.checkpoint = {.every_epochs = std::nullopt, .every_steps = 1, .keep = 100};
+  run(in("run"), 1);
+
+  const auto state = [&](const std::string& file) {
+    const auto contents = SafetensorsFile::read(folder_ / file);
+    std::map<std::string, std::string> state;
+    for (const TensorView& tensor : contents.tensors()) {
+      state[std::string(tensor.name)] = {reinterpret_cast<const char*>(tensor.bytes.data()),
+                                         tensor.bytes.size()};
+    }
+    return state;
+  };
+  auto first = state("run/checkpoints/step-00000001.safetensors");
+  auto second = state("run/checkpoints/step-00000002.safetensors");
+  for (const char* counter : {"train.step", "train.skipped"}) {
+    EXPECT_NE(first[counter], second[counter]);
+    first.erase(counter);
+    second.erase(counter);
+  }
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(metrics("run")[0], (nlohmann::json{{"step", 1}, {"epoch", 1}, {"skipped", 1}}));
+
+  for (const int workers : {2, 3}) {
+    const std::string name = "workers" + std::to_string(workers);
+    run(in(name), workers);
+    EXPECT_EQ(bytes(name + "/final.safetensors"), bytes("run/final.safetensors"));
+    EXPECT_EQ(bytes(name + last_checkpoint), bytes(std::string("run") + last_checkpoint));
+  }
+  Config stopped = in("stopped");
+  stopped.train.stop_at_step = 1;
+  run(stopped, 2);
+  run(in("stopped"), 3, Open::resume);
+  EXPECT_EQ(bytes(std::string("stopped") + last_checkpoint), bytes(std::string("run") + last_checkpoint));
+}
+
+TEST_F(Train, WhereEveryStepDivergesTheRunEnds) {
+  config_.train.on_divergence = TrainConfig::OnDivergence::skip;
+  config_.optimizer.lr = 1e300;
+  config_.schedule = {.epochs = 4, .decay = ScheduleConfig::Decay::constant};
+  EXPECT_THROW(run(in("run"), 2), DivergedError);
+  EXPECT_EQ(metrics("run").size(), 9U);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/final.safetensors"));
+}
+
 TEST_F(Train, APlanThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
   config_.plan.memory_mib = 1;
   config_.batch.global = 1 << 20;

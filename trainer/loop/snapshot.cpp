@@ -1,0 +1,24 @@
+#include "trainer/loop/snapshot.h"
+
+#include <algorithm>
+#include <span>
+
+namespace lockstep {
+
+void Snapshot::take(const std::vector<ModelTensor>& state) {
+  bytes_.clear();
+  for (const ModelTensor& tensor : state) {
+    bytes_.insert(bytes_.end(), tensor.bytes.begin(), tensor.bytes.end());
+  }
+}
+
+void Snapshot::restore(const std::vector<ModelTensor>& state) const {
+  auto from = bytes_.begin();
+  for (const ModelTensor& tensor : state) {
+    const auto end = from + static_cast<std::ptrdiff_t>(tensor.bytes.size());
+    std::copy(from, end, tensor.bytes.begin());
+    from = end;
+  }
+}
+
+}  // namespace lockstep
