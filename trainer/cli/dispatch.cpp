@@ -51,13 +51,6 @@ int tell(ExitCode code, bool all_alike, const std::string& message) {
   return static_cast<int>(code);
 }
 
-int tell(const Error& error) {
-  const bool lost_peer = error.code() == ExitCode::peer;
-  const int code = tell(error.code(), !lost_peer, error.what());
-  if (lost_peer) leave_process(error.code());
-  return code;
-}
-
 int run(const Program& program, const std::vector<std::string>& arguments) {
   if (arguments.empty()) throw UsageError(help_text(program));
   const std::string& first = arguments.front();
@@ -110,8 +103,11 @@ int run_shared(const Program& program, const std::vector<std::string>& arguments
 int dispatch(const Program& program, const std::vector<std::string>& arguments) {
   try {
     return run_shared(program, arguments);
+  } catch (const CommError& error) {
+    tell(error.code(), false, error.what());
+    leave_process(error.code());
   } catch (const Error& error) {
-    return tell(error);
+    return tell(error.code(), true, error.what());
   } catch (const std::exception& error) {
     if (const std::string lack = lacking(error); !lack.empty()) return tell(ExitCode::usage, false, lack);
     return tell(

@@ -22,8 +22,9 @@ struct Program {
 };
 
 // Runs the command that `arguments` name and answers the exit code of the process. Knows --help and
-// --version; every exception becomes a message on standard error and its exit code. Mistakes that all workers
-// make alike (usage, data, divergence) are told by rank 0 alone; a lost peer and a bug by whoever meets them.
+// --version; every exception becomes a message on standard error and its exit code. What all workers meet
+// alike (usage, data, divergence, states that differ) is told by rank 0 alone; a lost peer and a bug by
+// whoever meets them.
 // After a CommError the process ends here, without unwinding further: its peers may never answer.
 int dispatch(const Program& program, const std::vector<std::string>& arguments);
 

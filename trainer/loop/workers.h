@@ -29,8 +29,8 @@ Workers choose_workers(const Config& config, std::optional<int> requested);
 void share_failure(const std::exception_ptr& failure);
 
 // Runs `worker` on every worker of this process, ready to compute, with the timeout of the configuration, and
-// returns when all have ended. What all workers throw alike (usage, data, divergence) is thrown here, and so
-// is a CommError; anything else is a bug of one worker, and ends the job.
+// returns when all have ended. What all workers throw alike (usage, data, divergence, states that differ) is
+// thrown here, and so is a CommError; anything else is a bug of one worker, and ends the job.
 void run_workers(const Workers& workers, const CommConfig& config,
                  const std::function<void(Communicator&)>& worker);
 

@@ -24,6 +24,9 @@ int lack_data(const std::vector<std::string>&) {
 int lose_a_peer(const std::vector<std::string>&) {
   throw CommError("rank 3 is gone");
 }
+int part_from_peers(const std::vector<std::string>&) {
+  throw Error(ExitCode::peer, "the states differ");
+}
 int trip(const std::vector<std::string>&) {
   throw std::logic_error("index 7");
 }
@@ -39,6 +42,7 @@ const Program program{.version = "9.8.7",
                       .commands = {{"answer", "count what follows", answer_operands},
                                    {"data", "want data", lack_data},
                                    {"peer", "lose one", lose_a_peer},
+                                   {"part", "from them", part_from_peers},
                                    {"trip", "over a bug", trip},
                                    {"spread", "out over threads", lack_threads},
                                    {"starve", "of memory", starve}}};
@@ -101,10 +105,13 @@ TEST(CliDispatch, WhatAllWorkersSufferRankZeroTells) {
   {
     const UnderLauncher first(0, 2);
     EXPECT_EQ(errors_of([&] { code = run({"data"}); }), "no data\n");
+    EXPECT_EQ(errors_of([&] { code = run({"part"}); }), "the states differ\n");
   }
   const UnderLauncher second(1, 2);
   EXPECT_EQ(errors_of([&] { code = run({"data"}); }), "");
   EXPECT_EQ(code, 3) << "silent, but it fails";
+  EXPECT_EQ(errors_of([&] { code = run({"part"}); }), "") << "all of them hear of it and leave in order";
+  EXPECT_EQ(code, 4);
   EXPECT_THAT(errors_of([&] { code = run({"trip"}); }), StartsWith("rank 1: this is a bug"));
 }
 
