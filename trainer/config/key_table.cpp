@@ -280,6 +280,9 @@ std::vector<Key> comm_keys() {
                "comm.timeout_s", FIELD(comm.timeout_s), Number{.least = 0, .most = million, .above = true},
                "seconds to wait for another worker, or for a run directory in use, before giving up"),
            {"timeout"}),
+      free(whole<Config>("comm.check_every", FIELD(comm.check_every), Whole{0, billion},
+                         "steps between two checks that all workers hold the same state; 0: only before a "
+                         "save, which is always checked")),
   };
 }
 

@@ -97,6 +97,7 @@ struct CommConfig {
   double bucket_mib = 4;
   Overlap overlap = Overlap::automatic;
   double timeout_s = 60;
+  std::int64_t check_every = 100;  // steps between checks that all hold the same state; 0: only before saves
 };
 
 struct CheckpointConfig {

@@ -14,6 +14,7 @@
 #include "trainer/loop/agree.h"
 #include "trainer/loop/digests.h"
 #include "trainer/loop/evaluate.h"
+#include "trainer/loop/identity.h"
 #include "trainer/loop/precise.h"
 #include "trainer/loop/recorder.h"
 #include "trainer/loop/session.h"
@@ -66,6 +67,7 @@ class Training {
       if (asked_to_stop(fetch)) return stop();
       freeze_if_due();
       train_or_skip(*batch);
+      if (check_due()) check_identity();
       if (due(config_.evaluation.every_epochs, config_.evaluation.every_steps, step(), session_.steps()))
         evaluate();
       if (due(config_.checkpoint.every_epochs, config_.checkpoint.every_steps, step(), session_.steps()))
@@ -205,9 +207,18 @@ class Training {
     }
   }
 
+  bool check_due() const {
+    const std::int64_t every = config_.comm.check_every;
+    return every > 0 && step() % every == 0;
+  }
+
+  // Every save begins with it, so that what rank 0 writes is what all of them hold.
+  void check_identity() { require_equal_state(comm_, step(), session_.state()); }
+
   void save() {
     make_precise();
     comm_.set_phase("checkpoint");
+    check_identity();
     agree(comm_, "checkpoint", [&] {
       if (directory_ == nullptr) return;
       save_tensors(directory_->checkpoint(step()), session_.state(), session_.metadata());
@@ -230,6 +241,7 @@ class Training {
     make_precise();
     comm_.set_phase("end");
     raise_failure();
+    check_identity();
     agree(comm_, "final model", [&] {
       if (directory_ != nullptr)
         save_tensors(directory_->final_file(), session_.model().state(), session_.metadata());

@@ -9,9 +9,10 @@ namespace lockstep {
 enum class Outcome { finished, stopped };
 
 // One worker's whole training run: opens data and run directory, trains, evaluates, saves. Every worker calls
-// it. Errors that it throws (UsageError, DataError, DivergedError) are the same on all workers; a CommError
-// is not. `stopped`: asked to stop, and a checkpoint was saved; all workers have reached this point. Asked
-// to stop while it waits for the run directory, it throws an Error of code `stopped`: nothing was written.
+// it. Errors that it throws (UsageError, DataError, DivergedError, and one of code `peer` where the workers'
+// states differ) are the same on all workers; a CommError is not. `stopped`: asked to stop, and a checkpoint
+// was saved; all workers have reached this point. Asked to stop while it waits for the run directory, it
+// throws an Error of code `stopped`: nothing was written.
 Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open);
 
 }  // namespace lockstep

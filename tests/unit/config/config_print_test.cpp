@@ -24,7 +24,7 @@ optimizer: {name: adamw, lr: 0.30000000000000004, momentum: 0.8, nesterov: false
 schedule: {steps: 77, warmup_epochs: 0.3333333333333333, decay: linear, step_epochs: 2.5, step_factor: 0.7}
 loss: {label_smoothing: 0.05}
 evaluation: {every_steps: 11, batch: 99}
-comm: {backend: mpi, bucket_mib: 0.125, overlap: on, timeout_s: 1.5}
+comm: {backend: mpi, bucket_mib: 0.125, overlap: on, timeout_s: 1.5, check_every: 13}
 threads: 2
 checkpoint: {every_steps: 12, keep: 9}
 plan: {fuse: false, recompute: false, memory_mib: 123}
@@ -77,7 +77,8 @@ TEST(ConfigPrint, TheResultHasSortedKeysAndIsStable) {
 
 TEST(ConfigPrint, TheResultDoesNotKnowWhatChangesNoBit) {
   const Config other = parse(
-      "", {"run_dir=x", "data.path=/y", "comm={backend: threads, bucket_mib: 1, timeout_s: 3}", "threads=4",
+      "", {"run_dir=x", "data.path=/y",
+           "comm={backend: threads, bucket_mib: 1, timeout_s: 3, check_every: 7}", "threads=4",
            "plan={fuse: false, recompute: false, memory_mib: 9}", "checkpoint={every_steps: 3, keep: 1}",
            "evaluation.every_steps=5", "train={log_every: 1, digest_every: 1, stop_at_step: 1}"});
   EXPECT_EQ(result_json(other), result_json(Config{}));

@@ -78,7 +78,9 @@ TEST(RequireEqualConfigs, FollowsEveryKeyThatWorkersMustShare) {
   buckets.comm.bucket_mib = 1;
   Config waits;
   waits.comm.timeout_s = 1;
-  for (const Config& other : {stops, saves, buckets, waits}) {
+  Config checks;
+  checks.comm.check_every = 7;
+  for (const Config& other : {stops, saves, buckets, waits, checks}) {
     EXPECT_THAT(refusals({}, other), testing::Each(HasSubstr("configurations differ")));
   }
 }
