@@ -42,16 +42,16 @@ class Result:
         return [line for line in self.err.splitlines() if words in line]
 
 
-def command(arguments, workers=None, other=None):
+def command(arguments, workers=None, other=None, launcher_options=()):
     """Under mpirun with this many workers, and one with arguments of its own, or without a launcher."""
-    launcher = [str(MPIRUN), "-n", str(workers)] if workers else []
+    launcher = [str(MPIRUN), "-n", str(workers), *launcher_options] if workers else []
     last = [":", "-n", "1", LOCKSTEP, *map(str, other)] if other else []
     return [*launcher, LOCKSTEP, *map(str, arguments), *last]
 
 
-def run(*arguments, workers=None, other=None, timeout=60):
+def run(*arguments, timeout=60, **how):
     """Runs lockstep to its end. One that does not end within `timeout` seconds is killed: code None."""
-    full = command(arguments, workers, other)
+    full = command(arguments, **how)
     start = time.monotonic()
     with subprocess.Popen(full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           start_new_session=True) as process:
