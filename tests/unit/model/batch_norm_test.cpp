@@ -5,7 +5,6 @@
 #include <cstring>
 #include <map>
 
-#include "comm/base/error.h"
 #include "comm/single/single.h"
 #include "tests/unit/model/steps.h"
 
@@ -118,40 +117,6 @@ TEST(RunningStatistics, LocalOnesAreTheCountWeightedMeanOverTheGroups) {
     }
     EXPECT_NEAR(running(model, "bn.running_mean")[static_cast<std::size_t>(c)], 0.1 * mean, 1e-6);
     EXPECT_NEAR(running(model, "bn.running_var")[static_cast<std::size_t>(c)], 0.9 + 0.1 * variance, 1e-6);
-  }
-}
-
-TEST(BatchNorm, AChannelWithOneValueInAGroupIsFoundBeforehand) {
-  ModelOptions options = norm_first();
-  options.input = {.height = 1, .width = 1, .channels = 5};
-  options.spec.layers = {{"bn", BatchNormSpec{}}, {"fc", LinearSpec{.out = 3}}};
-  EXPECT_EQ(Model(options, 1, 0).undefined_variance(1), "bn");
-  EXPECT_EQ(Model(options, 1, 0).undefined_variance(2), "");
-  options.statistics_group = 1;
-  EXPECT_EQ(Model(options, 1, 0).undefined_variance(7), "bn");  // 2, 2, 2, 1
-  EXPECT_EQ(Model(options, 1, 0).undefined_variance(8), "");
-}
-
-TEST(BatchNorm, InfiniteInputEndsTheStepOnEveryWorkerNamingStepAndLayer) {
-  for (const std::int64_t group : {4, 1}) {
-    ModelOptions options = norm_first();
-    options.statistics_group = group;
-    std::vector<std::string> messages(3);
-    run_threads(3, [&](Communicator& comm) {
-      Model model(options, comm.size(), comm.rank());
-      model.initialize();
-      GradientReducer reducer(comm, model.layout(), model.gradient_tensors(), {});
-      const RandomBatch batch(model.layout(), options.input, options.classes, 8);
-      if (comm.rank() == 1) const_cast<float*>(batch.input().shards[0].images)[0] = INFINITY;
-      try {
-        model.train_step(comm, reducer, batch.input(), 11);
-      } catch (const DivergedError& error) {
-        messages[static_cast<std::size_t>(comm.rank())] = error.what();
-      }
-    });
-    for (const std::string& message : messages) {
-      EXPECT_EQ(message, "step 12: the batch statistics of layer 'bn' are not finite");
-    }
   }
 }
 
