@@ -135,7 +135,8 @@ std::vector<double> StepStatistics::all_moments(Communicator& comm) {
 // The count-weighted mean over the groups of (mean, unbiased variance); with one group, just that.
 std::string StepStatistics::update(Communicator& comm, RunningBuffers& running) {
   const std::vector<double> moments = all_moments(comm);
-  const auto finite = [](double value) { return std::isfinite(value); };
+  // In fp32, which running statistics are kept in.
+  const auto finite = [](double value) { return std::isfinite(static_cast<float>(value)); };
   std::string first_bad;
   std::size_t norm = 0;
   for_each_layer([&](std::size_t offset, const PerLayer& it) {

@@ -54,6 +54,16 @@ TEST(BatchNormContract, NaNOrInfinityInTheInputEndsTheStepOnAllWorkersAlike) {
   }
 }
 
+// Finite in fp64, but not in what running statistics are kept in.
+TEST(BatchNormContract, AVarianceBeyondFp32EndsTheStepToo) {
+  Data data = contract_data(13);
+  for (float& value : data.images) value *= 1e20F;
+  for (const std::int64_t group : contract_groups) {
+    EXPECT_EQ(what_diverged(contract_network(8, group), {data}),
+              "step 1: the batch statistics of layer 'bn' are not finite");
+  }
+}
+
 TEST(BatchNormContract, WhatIsNotFiniteNamesTheFirstLayerThatSeesIt) {
   for (const std::int64_t group : contract_groups) {
     ModelOptions options = small_resnet();
