@@ -246,6 +246,16 @@ def quoted(rows):
         for sync in ["global", "local"]:
             figures[f"shard_{sync}_2_{model}"] = percent(part="shards", model=model, sync=sync, shard_samples=2,
                                                          statistics="precise")
+            figures[f"shard8_{sync}"] = percent(part="shards", model="resnet20", sync=sync, shard_samples=8,
+                                                statistics="ema")
+    watched = {(row["model"], row["seed"], row["step"], row["statistics"]): row["val_accuracy"]
+               for row in pick(rows, part="watched")}
+    behind = [watched[*key[:3], "batch"] - accuracy for key, accuracy in watched.items() if key[3] == "precise"]
+    figures["worst_precise"] = f"{100 * max(behind):.1f}"
+    at_40 = {entry: statistics.median(row["val_accuracy"] for row in pick(rows, part="watched", model="resnet20",
+                                                                          step=40, statistics=entry))
+             for entry in ["ema:0.5", "ema:0.1"]}
+    figures["fast_gain_resnet20"] = f"{100 * (at_40['ema:0.5'] - at_40['ema:0.1']):.0f}"
     return figures
 
 
@@ -258,12 +268,13 @@ def plot(name, draw, columns=2):
     plt.close(figure)
 
 
-def over_steps(axis, rows, model, entry, key, **style):
+def over_steps(axis, rows, model, entry, key, label=None, **style):
     steps = [step for step in steps_of(rows, model)]
     values = [[row[key] for row in pick(rows, part="watched", model=model, step=step, statistics=entry)
                if row[key] is not None] for step in steps]
     shown = [(step, value) for step, value in zip(steps, values) if value]
-    axis.plot([step for step, _ in shown], [statistics.median(value) for _, value in shown], label=entry, **style)
+    axis.plot([step for step, _ in shown], [statistics.median(value) for _, value in shown], label=label or entry,
+              **style)
     axis.fill_between([step for step, _ in shown], [min(value) for _, value in shown],
                       [max(value) for _, value in shown], alpha=0.15, color=style.get("color"))
     axis.set(xscale="log", xlabel="step", title=model)
@@ -289,15 +300,15 @@ def draw_all(out, rows):
 
     def drift(axes):
         for axis, model in zip(axes, MODELS):
-            over_steps(axis, rows, model, "precise", "drift_mean", color="tab:blue")
-            over_steps(axis, rows, model, "precise", "drift_variance", color="tab:orange")
+            over_steps(axis, rows, model, "precise", "drift_mean", "means, deviations", color="tab:blue")
+            over_steps(axis, rows, model, "precise", "drift_variance", "variances, log ratio", color="tab:orange")
             axis.set(yscale="log", ylabel="drift of the statistics, a step")
-            axis.legend(["means, deviations", "range", "variances, log ratio"])
+        axes[0].legend()
 
     def shards(axes):
         for axis, model in zip(axes, MODELS):
-            for sync, entry, style in [("global", "ema", "o-"), ("local", "ema", "s-"), ("local", "precise", "s--"),
-                                       ("local", "batch", "s:")]:
+            for sync, entry, style in [("global", "ema", "o-"), ("global", "precise", "o--"), ("local", "ema", "s-"),
+                                       ("local", "precise", "s--"), ("local", "batch", "s:")]:
                 values = [[row["val_accuracy"] for row in pick(rows, part="shards", model=model, sync=sync,
                                                                shard_samples=samples, statistics=entry)]
                           for samples in SHARDS]
