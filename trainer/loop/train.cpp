@@ -104,7 +104,7 @@ class Training {
     enum : std::int64_t { go_on, leave, failed };
     comm_.set_phase(fmt::format("step {}", step() + 1));
     attempt(fetch);
-    const std::int64_t mine = failure_ ? failed : StopSignals::requested() ? leave : go_on;
+    const std::int64_t mine = failure_ || !finite_ ? failed : StopSignals::requested() ? leave : go_on;
     const std::int64_t all = largest(comm_, "go on", mine);
     if (all == failed) raise_failure();
     return all == leave;
@@ -112,6 +112,7 @@ class Training {
 
   void raise_failure() {
     agree(comm_, "failure", [&] {
+      check_finite();
       if (failure_) std::rethrow_exception(failure_);
     });
   }
@@ -121,6 +122,7 @@ class Training {
     before_.take(session_.state());
     try {
       train_on(batch);
+      check_finite();
       skipped_in_a_row_ = 0;
     } catch (const DivergedError& error) {
       if (++skipped_in_a_row_ == most_skipped_in_a_row) throw;
@@ -131,6 +133,7 @@ class Training {
   // All workers met the divergence, so all of them undo the step.
   void skip(const std::string& why) {
     before_.restore(session_.state());
+    finite_ = true;
     ++session_.counters().step;
     const std::int64_t skipped = ++session_.counters().skipped;
     if (recorder_ != nullptr) attempt([&] { recorder_->skipped(step(), why, skipped); });
@@ -144,7 +147,8 @@ class Training {
         learning_rate(config_.schedule, config_.optimizer.lr, session_.steps().per_epoch, step());
     session_.optimizer().update(model.arena(), model.gradients(), lr, step());
     ++session_.counters().step;
-    check_finite();
+    finite_ = all_finite(model.arena());
+    if (!finite_) return;
     const double taken = since(start);
 
     if (recorder_ == nullptr) return;
@@ -185,6 +189,7 @@ class Training {
   }
 
   void evaluate() {
+    require_finite();
     Recorder::Seconds taken;
     taken.precise = make_precise();
     const auto start = Clock::now();
@@ -194,10 +199,14 @@ class Training {
     if (recorder_ != nullptr) attempt([&] { recorder_->evaluated(step(), scores, taken); });
   }
 
-  // All workers have the same weights, so all throw.
+  // Weights that the last step spoiled. All workers have the same, unless the memory of one failed: so it is
+  // told to all before anything is made of them.
+  void require_finite() {
+    agree(comm_, "weights", [&] { check_finite(); });
+  }
   void check_finite() {
+    if (finite_) return;
     const std::span<const float> arena = session_.model().arena();
-    if (all_finite(arena)) return;
     for (const Parameter& parameter : session_.model().parameters()) {
       if (all_finite(arena.subspan(parameter.offset, parameter.count()))) continue;
       throw DivergedError(fmt::format(
@@ -216,6 +225,7 @@ class Training {
   void check_identity() { require_equal_state(comm_, step(), session_.state()); }
 
   void save() {
+    require_finite();
     make_precise();
     comm_.set_phase("checkpoint");
     check_identity();
@@ -238,9 +248,9 @@ class Training {
   }
 
   void finish() {
-    make_precise();
     comm_.set_phase("end");
     raise_failure();
+    make_precise();
     check_identity();
     agree(comm_, "final model", [&] {
       if (directory_ != nullptr)
@@ -259,6 +269,7 @@ class Training {
   std::vector<std::size_t> entries_;
   Snapshot before_;  // the last step; with train.on_divergence: skip
   int skipped_in_a_row_ = 0;
+  bool finite_ = true;  // the weights, after the last step
   std::exception_ptr failure_;
   std::int64_t saved_step_;
   std::int64_t precise_step_ = -1;  // of whose weights the `precise` statistics are

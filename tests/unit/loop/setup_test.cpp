@@ -97,10 +97,10 @@ TEST(CheckVariance, RefusesOneValueAChannelNamingStepLayerAndRemedies) {
 
 TEST(CheckVariance, KnowsTheGroupsOfShards) {
   Config config;
-  config.normalization.sync = "local";
+  config.normalization.sync = std::string("local");
   EXPECT_EQ(said_of_variance(config, 16), "");
   EXPECT_THAT(said_of_variance(config, 15), HasSubstr("step 2 trains on 7 sample(s)"));  // 2, 2, 2, 1
-  config.normalization.sync = "3";
+  config.normalization.sync = std::string("3");
   EXPECT_EQ(said_of_variance(config, 16), "");
   EXPECT_THAT(said_of_variance(config, 12), HasSubstr("(normalization.sync: 3)"));  // 3 and 1
 }
