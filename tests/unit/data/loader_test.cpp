@@ -237,11 +237,11 @@ TEST(Loader, GoesAwayInTheMiddleOfABatch) {
         return std::uint8_t{0};
       });
   {
-    const Loader loader = Loader::evaluation(dataset, augmenting(), {1'000'000, 1'000'000, 0}, 1'000'000'000);
+    const Loader loader = Loader::evaluation(dataset, augmenting(), {10'000, 10'000, 0}, 1'000'000'000);
     reads.wait(0);
   }
   EXPECT_GT(reads, 0);
-  EXPECT_LT(reads, 1000 * shape.elements());  // the worker's shard has a thousand samples
+  EXPECT_LT(reads, 100'000 * shape.elements());  // the worker's shard has so many samples
 }
 
 TEST(Loader, GoesAwayWithBatchesNobodyTook) {
