@@ -34,6 +34,7 @@ std::vector<std::byte> bytes_of(Model& model) {
 // Batches of so many samples, one after the other.
 void make_precise(Model& model, Communicator& comm, const std::vector<std::int64_t>& batches) {
   std::vector<RandomBatch> made;
+  made.reserve(batches.size());
   for (const std::int64_t samples : batches) {
     made.emplace_back(model.layout(), model.options().input, model.options().classes, samples, made.size());
   }
