@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -16,6 +15,7 @@
 #include <utility>
 
 #include "comm/base/error.h"
+#include "trainer/checkpoint/whole_file.h"
 
 namespace lockstep {
 namespace {
@@ -27,16 +27,6 @@ constexpr std::chrono::milliseconds poll_interval{50};
 
 std::string checkpoint_name(std::int64_t step) {
   return fmt::format("step-{:08}.safetensors", step);
-}
-
-// The step of a file that is called as a checkpoint is.
-std::optional<std::int64_t> step_of(const std::string& name) {
-  constexpr std::string_view before = "step-";
-  std::int64_t step = 0;
-  if (!name.starts_with(before)) return std::nullopt;
-  std::from_chars(name.data() + before.size(), name.data() + name.size(), step);
-  if (name != checkpoint_name(step)) return std::nullopt;
-  return step;
 }
 
 [[noreturn]] void throw_error(const fs::path& file, std::string_view doing, const std::error_code& error) {
@@ -73,6 +63,15 @@ void remove_file(const fs::path& file) {
 }
 
 }  // namespace
+
+std::optional<std::int64_t> step_of_checkpoint(std::string_view name) {
+  constexpr std::string_view before = "step-";
+  std::int64_t step = 0;
+  if (!name.starts_with(before)) return std::nullopt;
+  std::from_chars(name.data() + before.size(), name.data() + name.size(), step);
+  if (name != checkpoint_name(step)) return std::nullopt;
+  return step;
+}
 
 RunDirectory::RunDirectory(fs::path dir, Open open, std::chrono::milliseconds patience,
                            const std::function<bool()>& asked_to_stop)
@@ -165,10 +164,8 @@ bool RunDirectory::finished() const {
 }
 
 std::optional<fs::path> RunDirectory::latest() const {
-  std::string name;
-  std::ifstream stream(latest_file());
-  std::getline(stream, name);
-  if (const auto step = step_of(name); step && is_there(checkpoint(*step))) return checkpoint(*step);
+  const auto step = step_of_checkpoint(read_short_line(latest_file()));
+  if (step && is_there(checkpoint(*step))) return checkpoint(*step);
   const std::vector<fs::path> all = checkpoints();
   if (all.empty()) return std::nullopt;
   return all.back();
@@ -176,8 +173,9 @@ std::optional<fs::path> RunDirectory::latest() const {
 
 std::vector<fs::path> RunDirectory::checkpoints() const {
   std::vector<fs::path> files = files_in(dir_ / "checkpoints");
-  std::erase_if(files, [](const fs::path& file) { return !step_of(file.filename().string()); });
-  std::ranges::sort(files, {}, [](const fs::path& file) { return *step_of(file.filename().string()); });
+  std::erase_if(files, [](const fs::path& file) { return !step_of_checkpoint(file.filename().string()); });
+  std::ranges::sort(files, {},
+                    [](const fs::path& file) { return *step_of_checkpoint(file.filename().string()); });
   return files;
 }
 

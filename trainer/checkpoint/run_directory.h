@@ -12,6 +12,10 @@
 
 namespace lockstep {
 
+// The step of a file that is called as a checkpoint is, "step-00000234.safetensors"; nothing for another
+// name.
+std::optional<std::int64_t> step_of_checkpoint(std::string_view name);
+
 // The folder of one run, held by rank 0. Owns the lock; knows names, order and pruning of checkpoints, not
 // what is in them. All failures are DataError with path and reason; nothing that was there is lost by one.
 class RunDirectory {

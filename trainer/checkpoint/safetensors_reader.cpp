@@ -1,23 +1,19 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <stdexcept>
 #include <tuple>
 #include <utility>
 
 #include "comm/base/error.h"
-#include "trainer/checkpoint/atomic_file.h"
+#include "comm/base/text.h"
 #include "trainer/checkpoint/safetensors.h"
+#include "trainer/checkpoint/strict_json.h"
+#include "trainer/checkpoint/whole_file.h"
 
 namespace lockstep {
 namespace {
@@ -38,8 +34,12 @@ class Malformed : public std::runtime_error {
       : std::runtime_error(fmt::format(text, std::forward<Args>(args)...)) {}
 };
 
+// Names and values are the file's, whatever is in them.
 std::string in_quotes(const std::string& text) {
-  return json(text).dump();
+  return fmt::format("\"{}\"", printable(text));
+}
+std::string shown(const json& value) {
+  return printable(value.dump());
 }
 
 std::string_view header_text(Bytes contents) {
@@ -58,43 +58,14 @@ std::string_view header_text(Bytes contents) {
   }
   const std::string_view text(reinterpret_cast<const char*>(contents.data()) + length_bytes, length);
   if (!text.starts_with('{')) throw Malformed("its header does not start with '{{'");
-  // The parser would take a zero byte for the end of the text.
-  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
-    throw Malformed("its header has a zero byte at {}", zero);
-  }
   return text;
 }
 
-// JSON in UTF-8 without duplicate keys, no deeper than the schema goes.
 json parse_header(std::string_view text) {
-  std::vector<std::set<std::string>> open;  // keys so far, of every object and array that is open
-  const auto watch = [&open](int /*depth*/, json::parse_event_t event, const json& value) {
-    switch (event) {
-      case json::parse_event_t::object_start:
-      case json::parse_event_t::array_start:
-        if (open.size() == deepest) throw Malformed("its header is nested deeper than {} levels", deepest);
-        open.emplace_back();
-        break;
-      case json::parse_event_t::key:
-        if (!open.back().insert(value.get<std::string>()).second) {
-          throw Malformed("its header has the key {} twice", value.dump());
-        }
-        break;
-      case json::parse_event_t::object_end:
-      case json::parse_event_t::array_end:
-        open.pop_back();
-        break;
-      case json::parse_event_t::value:
-        break;
-    }
-    return true;
-  };
   try {
-    return json::parse(text, watch);
-  } catch (const json::parse_error& error) {
-    throw Malformed("its header is not JSON in UTF-8 (at byte {})", error.byte);
-  } catch (const json::exception&) {
-    throw Malformed("its header has a number that is out of range");
+    return parse_strictly(text, deepest);
+  } catch (const JsonError& wrong) {
+    throw Malformed("its header {}", wrong.what());
   }
 }
 
@@ -120,13 +91,13 @@ DType read_dtype(const std::string& tensor, const json& value) {
     if (value.get_ref<const std::string&>() == safetensors_name(dtype)) return dtype;
   }
   throw Malformed("tensor {} has the dtype {}; F32, F64, I32, I64 and U8 can be read", in_quotes(tensor),
-                  value.dump());
+                  shown(value));
 }
 
 std::uint64_t read_whole(const std::string& tensor, const json& value) {
   if (!value.is_number_unsigned()) {
     throw Malformed("tensor {} has {} where a whole number, at least 0, belongs", in_quotes(tensor),
-                    value.dump());
+                    shown(value));
   }
   return value.get<std::uint64_t>();
 }
@@ -145,14 +116,14 @@ Dims read_shape(const std::string& tensor, const json& value) {
 }
 
 std::uint64_t bytes_of(const TensorView& tensor) {
-  std::uint64_t bytes = size_of(tensor.dtype);
+  auto bytes = static_cast<std::int64_t>(size_of(tensor.dtype));
   for (const std::int64_t size : tensor.dims) {
-    if (__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes)) {
-      throw Malformed("the shape {} of tensor {} is too large", to_string(tensor.dims),
+    if (__builtin_mul_overflow(bytes, size, &bytes)) {
+      throw Malformed("the shape {} of tensor {} is too large", printable(to_string(tensor.dims)),
                       in_quotes(tensor.name));
     }
   }
-  return bytes;
+  return static_cast<std::uint64_t>(bytes);
 }
 
 Entry read_entry(const std::string& name, const json& value) {
@@ -175,8 +146,8 @@ Entry read_entry(const std::string& name, const json& value) {
   const std::uint64_t bytes = bytes_of(entry.tensor);
   if (entry.end - entry.begin != bytes) {
     throw Malformed("tensor {} of dtype {} and shape {} takes {} bytes, its data_offsets span {}",
-                    in_quotes(name), safetensors_name(entry.tensor.dtype), to_string(entry.tensor.dims),
-                    bytes, entry.end - entry.begin);
+                    in_quotes(name), safetensors_name(entry.tensor.dtype),
+                    printable(to_string(entry.tensor.dims)), bytes, entry.end - entry.begin);
   }
   return entry;
 }
@@ -206,34 +177,11 @@ std::vector<TensorView> lay_out(std::vector<Entry> entries, Bytes data) {
   return tensors;
 }
 
-// The whole file in memory. A file that changes its size meanwhile is refused.
-Buffer read_all(const std::filesystem::path& file, std::size_t& bytes) {
-  // Not to wait for ever where `file` is a pipe.
-  const FileDescriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat status {};
-  if (!descriptor.valid() || ::fstat(descriptor.get(), &status) != 0) {
-    throw_system_error(file, "cannot be read");
-  }
-  if (!S_ISREG(status.st_mode)) throw DataError(fmt::format("{}: is no regular file", file.string()));
-
-  bytes = static_cast<std::size_t>(status.st_size);
-  Buffer contents(bytes);
-  for (std::size_t done = 0; done < bytes;) {
-    const ssize_t got = ::read(descriptor.get(), contents.data() + done, bytes - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw_system_error(file, "cannot be read");
-    if (got == 0) throw DataError(fmt::format("{}: became shorter while it was read", file.string()));
-    done += static_cast<std::size_t>(got);
-  }
-  return contents;
-}
-
 }  // namespace
 
 SafetensorsFile SafetensorsFile::read(const std::filesystem::path& file) {
-  std::size_t bytes = 0;
-  Buffer contents = read_all(file, bytes);
-  return parse(std::move(contents), bytes, file.string());
+  FileBytes read = read_whole_file(file);
+  return parse(std::move(read.contents), read.bytes, file.string());
 }
 
 SafetensorsFile SafetensorsFile::parse(Buffer contents, std::size_t bytes, const std::string& name) {

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "comm/base/error.h"
+#include "comm/base/text.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/cli/commands.h"
 #include "trainer/loop/digests.h"
@@ -44,7 +45,8 @@ int run_compare(const std::vector<std::string>& arguments) {
     return 0;
   }
   fmt::print("{} and {} differ from step {} on, first in {} ({} of {} tensors differ there): {}\n", a, b,
-             result.step, result.differing.front(), result.differing.size(), result.tensors, compared);
+             result.step, printable(result.differing.front()), result.differing.size(), result.tensors,
+             compared);
   return static_cast<int>(ExitCode::differ);
 }
 

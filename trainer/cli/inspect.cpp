@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/base/hash.h"
+#include "comm/base/text.h"
 #include "layers/ops/threads.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/cli/commands.h"
@@ -151,18 +152,20 @@ std::string number(const ordered_json& row, const char* key) {
 }
 
 void print(const ordered_json& report) {
+  constexpr std::size_t whole = std::string::npos;
   fmt::print("{:<44} {:<5} {:<20} {:>12} {:>12} {:>12}\n", "tensor", "type", "shape", "min", "max", "mean");
   for (const ordered_json& row : report.value("tensors", ordered_json::array())) {
-    fmt::print("{:<44} {:<5} {:<20} {:>12} {:>12} {:>12}{}\n", row["name"].get<std::string>(),
-               row["dtype"].get<std::string>(), to_string(row["shape"].get<Dims>()), number(row, "min"),
-               number(row, "max"), number(row, "mean"),
+    fmt::print("{:<44} {:<5} {:<20} {:>12} {:>12} {:>12}{}\n",
+               printable(row["name"].get<std::string>(), whole), row["dtype"].get<std::string>(),
+               to_string(row["shape"].get<Dims>()), number(row, "min"), number(row, "max"),
+               number(row, "mean"),
                row.contains("digest") ? fmt::format("  {}", row["digest"].get<std::string>()) : "");
   }
   if (report.contains("digest")) fmt::print("digest of all: {}\n", report["digest"].get<std::string>());
   if (report.contains("metadata")) {
     fmt::print("\nmetadata\n");
     for (const auto& [key, value] : report["metadata"].items()) {
-      fmt::print("  {}: {}\n", key, value.get<std::string>());
+      fmt::print("  {}: {}\n", printable(key, whole), printable(value.get<std::string>(), whole));
     }
   }
   if (report.contains("plan_bytes")) {

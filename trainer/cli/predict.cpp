@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/base/error.h"
+#include "comm/base/text.h"
 #include "layers/ops/threads.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/cli/commands.h"
@@ -71,8 +72,8 @@ ordered_json told(const std::string& file, std::int64_t index, const std::vector
 void print(const ordered_json& prediction) {
   std::vector<std::string> classes;
   for (const auto& guess : prediction.at("top")) {
-    classes.push_back(
-        fmt::format("{} {:.4f}", guess.at("name").get<std::string>(), guess.at("probability").get<double>()));
+    classes.push_back(fmt::format("{} {:.4f}", printable(guess.at("name").get<std::string>()),
+                                  guess.at("probability").get<double>()));
   }
   fmt::print("{} [{}]: {}\n", prediction.at("file").get<std::string>(),
              prediction.at("index").get<std::int64_t>(), fmt::join(classes, ", "));

@@ -6,6 +6,8 @@
 #include <array>
 #include <numeric>
 
+#include "comm/base/text.h"
+
 namespace lockstep {
 
 namespace {
@@ -45,10 +47,7 @@ std::string nearest(std::string_view typed, std::span<const std::string> candida
 }
 
 std::string in_quotes(std::string_view word) {
-  std::string shown(word.substr(0, longest));
-  std::replace_if(
-      shown.begin(), shown.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return fmt::format("'{}{}'", shown, word.size() > longest ? "..." : "");
+  return fmt::format("'{}'", printable(word, longest));
 }
 
 std::string listed(std::span<const std::string> words) {

@@ -4,12 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
 #include "comm/base/error.h"
+#include "comm/base/text.h"
+#include "trainer/checkpoint/strict_json.h"
 #include "trainer/config/config.h"
 
 namespace lockstep {
@@ -33,26 +36,87 @@ const std::string& entry(const Metadata& metadata, const std::string& key, const
   return found->second;
 }
 
+// Whether a JSON value is what a fact is made of; if so, it is in `fact`.
+bool take(const json& value, std::int64_t& fact) {
+  constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most) return false;
+  fact = value.get<std::int64_t>();
+  return true;
+}
+bool take(const json& value, double& fact) {
+  if (!value.is_number()) return false;
+  fact = value.get<double>();
+  return true;
+}
+bool take(const json& value, std::string& fact) {
+  if (!value.is_string()) return false;
+  fact = value.get<std::string>();
+  return true;
+}
 template <class T>
-T read(const Metadata& metadata, const std::string& key, const std::string& file) {
-  const std::string& text = entry(metadata, key, file);
-  try {
-    return json::parse(text).get<T>();
-  } catch (const json::exception& error) {
-    throw DataError(
-        fmt::format("{}: the '{}' of its metadata cannot be read: {} ({})", file, key, text, error.what()));
+bool take(const json& value, std::vector<T>& fact) {
+  if (!value.is_array()) return false;
+  fact.resize(value.size());
+  for (std::size_t i = 0; i < fact.size(); ++i) {
+    if (!take(value[i], fact[i])) return false;
   }
+  return true;
+}
+
+template <class T>
+void read(const Metadata& metadata, const std::string& key, const std::string& file,
+          std::string_view expected, T& fact) {
+  constexpr std::size_t deepest = 1;  // a list
+  const std::string& text = entry(metadata, key, file);
+  std::string reason;
+  try {
+    if (take(parse_strictly(text, deepest), fact)) return;
+  } catch (const JsonError& wrong) {
+    reason = fmt::format(" (it {})", wrong.what());
+  }
+  throw DataError(fmt::format("{}: the '{}' of its metadata is '{}', not {}{}", file, key, printable(text),
+                              expected, reason));
 }
 
 void check_version(const Metadata& metadata, const std::string& file) {
   const std::string& version = entry(metadata, "format_version", file);
   if (version == format_version) return;
-  throw DataError(
-      fmt::format("{}: its format version is {}, this program reads {}", file, version, format_version));
+  throw DataError(fmt::format("{}: its format version is '{}', this program reads {}", file,
+                              printable(version), format_version));
 }
 
 bool only_for_training(std::string_view name) {
   return name.starts_with("optimizer.") || name.starts_with("train.");
+}
+
+// Rows, columns and channels of an image that a machine can hold.
+SampleShape image_shape(const std::vector<std::int64_t>& sizes, const std::string& file) {
+  constexpr std::int64_t most = 1 << 30;  // values
+  std::int64_t room = sizes.size() == 3 ? most : 0;
+  for (const std::int64_t size : sizes) room = size > 0 ? room / size : 0;
+  if (room > 0) return {sizes[0], sizes[1], sizes[2]};
+  throw DataError(fmt::format(
+      "{}: the 'input_shape' of its metadata is {}, not three sizes of at least 1 and at most {} values",
+      file, printable(to_string(sizes)), most));
+}
+
+void check_together(const Facts& facts, const std::string& file) {
+  const auto channels = static_cast<std::size_t>(facts.input.shape.channels);
+  const std::size_t means = facts.normalization.mean.size();
+  const std::size_t deviations = facts.normalization.deviation.size();
+  if (means != channels || deviations != channels) {
+    throw DataError(fmt::format("{}: its metadata has images of {} channels, but {} means and {} deviations",
+                                file, channels, means, deviations));
+  }
+  const auto divides = [](double deviation) { return deviation > 0; };
+  if (!std::ranges::all_of(facts.normalization.deviation, divides)) {
+    throw DataError(
+        fmt::format("{}: the 'input_deviation' of its metadata has a value that is not above 0", file));
+  }
+  if (facts.input.classes < 1 || std::cmp_not_equal(facts.class_names.size(), facts.input.classes)) {
+    throw DataError(fmt::format("{}: its metadata has {} classes, but names of {}", file, facts.input.classes,
+                                facts.class_names.size()));
+  }
 }
 
 // "\n  missing: a, b, c … and 40 more", or nothing.
@@ -102,25 +166,20 @@ Metadata describe(const Config& config, const Facts& facts) {
 Facts read_facts(const Metadata& metadata, const std::string& file) {
   check_version(metadata, file);
   Facts facts;
-  const auto shape = read<std::array<std::int64_t, 3>>(metadata, "input_shape", file);
-  facts.input = {{shape[0], shape[1], shape[2]}, read<std::int64_t>(metadata, "classes", file)};
-  facts.normalization.mean = read<std::vector<double>>(metadata, "input_mean", file);
-  facts.normalization.deviation = read<std::vector<double>>(metadata, "input_deviation", file);
-  facts.class_names = read<std::vector<std::string>>(metadata, "class_names", file);
-  facts.samples = read<std::int64_t>(metadata, "train_samples", file);
+  constexpr std::string_view whole = "a whole number, at least 0";
+  constexpr std::string_view numbers = "a list of numbers";
+  std::vector<std::int64_t> shape;
+  read(metadata, "input_shape", file, "a list of whole numbers: rows, columns, channels", shape);
+  read(metadata, "classes", file, whole, facts.input.classes);
+  read(metadata, "input_mean", file, numbers, facts.normalization.mean);
+  read(metadata, "input_deviation", file, numbers, facts.normalization.deviation);
+  read(metadata, "class_names", file, "a list of texts", facts.class_names);
+  read(metadata, "train_samples", file, whole, facts.samples);
+  read(metadata, "step", file, whole, facts.step);
+  read(metadata, "epoch", file, whole, facts.epoch);
   facts.train_digest = entry(metadata, "train_digest", file);
-  facts.step = read<std::int64_t>(metadata, "step", file);
-  facts.epoch = read<std::int64_t>(metadata, "epoch", file);
-
-  const auto channels = static_cast<std::size_t>(std::max<std::int64_t>(shape[2], 0));
-  if (std::min({shape[0], shape[1], shape[2], facts.input.classes}) < 1 ||
-      facts.normalization.mean.size() != channels || facts.normalization.deviation.size() != channels ||
-      facts.class_names.size() != static_cast<std::size_t>(facts.input.classes)) {
-    throw DataError(
-        fmt::format("{}: the input shape, normalization and classes of its metadata do not fit each "
-                    "other",
-                    file));
-  }
+  facts.input.shape = image_shape(shape, file);
+  check_together(facts, file);
   return facts;
 }
 
@@ -157,14 +216,14 @@ void load_tensors(const SafetensorsFile& file, const std::string& name,
       missing.push_back(tensor.name);
     } else if (found->dims != tensor.dims) {
       different.push_back(fmt::format("{} is {} in the file, {} in the model", tensor.name,
-                                      to_string(found->dims), to_string(tensor.dims)));
+                                      printable(to_string(found->dims)), to_string(tensor.dims)));
     } else if (found->dtype != tensor.dtype) {
       different.push_back(fmt::format("{} has another type of elements", tensor.name));
     }
   }
   for (const TensorView& tensor : file.tensors()) {
     if (wanted.contains(tensor.name) || (model_alone && only_for_training(tensor.name))) continue;
-    unexpected.push_back(tensor.name);
+    unexpected.push_back(printable(tensor.name));
   }
   if (!missing.empty() || !unexpected.empty() || !different.empty()) {
     throw DataError(fmt::format("{}: its tensors do not fit the model; nothing was loaded{}{}{}", name,

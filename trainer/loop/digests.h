@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,9 +23,10 @@ std::string digest(std::span<const std::byte> bytes);
 // {"step": 7, "tensors": {"conv1.weight": "90ab…", …}}, in the order given.
 std::string digest_line(std::int64_t step, const std::vector<ModelTensor>& tensors);
 
-// A run's digests by step, from a run directory or a digests.jsonl. A last line that was not written to its
-// end is skipped. Throws DataError naming file and line.
+// A run's digests by step, from a run directory or a digests.jsonl, or from its text. A last line that was
+// not written to its end is skipped. Throws DataError naming file and line.
 std::map<std::int64_t, std::vector<Digest>> read_digests(const std::filesystem::path& run);
+std::map<std::int64_t, std::vector<Digest>> parse_digests(std::string_view text, const std::string& name);
 
 struct Comparison {
   std::int64_t steps = 0;  // compared, up to and including the first that differs

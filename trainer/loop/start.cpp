@@ -3,28 +3,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <fstream>
-
 #include "comm/base/log.h"
+#include "comm/base/text.h"
 #include "trainer/config/config.h"
 #include "trainer/loop/agree.h"
 #include "trainer/optim/schedule.h"
 
 namespace lockstep {
 namespace {
-
-FileBytes read_file(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary | std::ios::ate);
-  FileBytes read;
-  if (stream) {
-    read.bytes = static_cast<std::size_t>(stream.tellg());
-    read.contents = Buffer(read.bytes);
-    stream.seekg(0);
-    stream.read(reinterpret_cast<char*>(read.contents.data()), static_cast<std::streamsize>(read.bytes));
-  }
-  if (!stream) throw DataError(fmt::format("{} cannot be read", file.string()));
-  return read;
-}
 
 // The newest checkpoint, else the finished model, which tells at least that the run is over.
 std::filesystem::path newest(const RunDirectory& directory) {
@@ -45,7 +31,7 @@ void check_data(const Facts& then, const Session& session, const std::string& fi
   };
   throw DataError(
       fmt::format("{}: the training set is not the one that the run was trained on:\n  then {}\n  now  {}",
-                  file, training_set(then.samples, then.train_digest, then.normalization),
+                  file, training_set(then.samples, printable(then.train_digest), then.normalization),
                   training_set(now.data.train->size(), now.train_digest, pixels)));
 }
 
@@ -55,7 +41,7 @@ FileBytes broadcast_file(Communicator& comm, const std::filesystem::path& file) 
   constexpr std::size_t chunk = 4 << 20;
   FileBytes sent;
   agree(comm, "read checkpoint", [&] {
-    if (comm.rank() == 0) sent = read_file(file);
+    if (comm.rank() == 0) sent = read_whole_file(file);
   });
   sent.bytes =
       static_cast<std::size_t>(from_rank_0(comm, "checkpoint size", static_cast<std::int64_t>(sent.bytes)));

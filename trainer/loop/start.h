@@ -5,6 +5,7 @@
 
 #include "comm/communicator.h"
 #include "trainer/checkpoint/run_directory.h"
+#include "trainer/checkpoint/whole_file.h"
 #include "trainer/loop/session.h"
 
 namespace lockstep {
@@ -18,10 +19,6 @@ enum class Start : std::uint8_t { afresh, resumed, finished };
 Start find_start(Communicator& comm, const RunDirectory* directory, bool resume, Session& session);
 
 // A file of rank 0 in everyone's memory; `file` is read on rank 0 only.
-struct FileBytes {
-  Buffer contents;
-  std::size_t bytes = 0;
-};
 FileBytes broadcast_file(Communicator& comm, const std::filesystem::path& file);
 
 // Throws DataError, naming the keys, unless a run under `before` may go on under `now`.

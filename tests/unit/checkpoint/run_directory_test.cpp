@@ -1,6 +1,7 @@
 #include "trainer/checkpoint/run_directory.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <memory>
@@ -193,6 +194,17 @@ TEST_F(RunDirectoryTest, TakesTheNewestWhereLatestIsOfNoUse) {
     write("checkpoints/latest", text);
     EXPECT_EQ(run.latest(), run.checkpoint(2)) << text;
   }
+}
+
+TEST_F(RunDirectoryTest, WaitsForNoLatestThatNeverEnds) {
+  write("checkpoints/step-00000002.safetensors");
+  const RunDirectory run = open(Open::resume);
+  const auto latest = dir_ / "checkpoints/latest";
+  std::filesystem::create_symlink("/dev/zero", latest);
+  EXPECT_EQ(run.latest(), run.checkpoint(2));
+  std::filesystem::remove(latest);
+  ASSERT_EQ(::mkfifo(latest.c_str(), 0600), 0);
+  EXPECT_EQ(run.latest(), run.checkpoint(2));
 }
 
 TEST_F(RunDirectoryTest, ListsCheckpointsByStep) {

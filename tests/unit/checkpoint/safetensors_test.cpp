@@ -236,10 +236,23 @@ std::vector<Malformed> malformed_files() {
       {"UnfinishedJson", file_of("{\"t\":{"), "not JSON in UTF-8"},
       {"TextBehindTheJson", file_of("{} {}"), "not JSON in UTF-8"},
       {"NumberBeyondEveryType", one(R"("dtype":"F32","shape":[1e999],"data_offsets":[0,4])"), "out of range"},
+      {"NegativeNumberBeyondEveryType",
+       one(R"("dtype":"F32","shape":[1],"data_offsets":[-9223372036854775809,4])"), "where a whole number"},
+      {"OffsetBeyondEveryType", one(R"("dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551616])"),
+       "where a whole number"},
+      {"OffsetsThatWrapAround",  // 2⁶⁴ - 4 to 0
+       one(R"("dtype":"F32","shape":[1],"data_offsets":[18446744073709551612,0])"), "reversed"},
+      {"NoUtf8InMetadata", file_of("{\"__metadata__\":{\"a\":\"\xC0\xAF\"}}"), "not JSON in UTF-8"},
+      {"HalfASurrogatePair", file_of(R"({"__metadata__":{"a":"\ud800"}})"), "not JSON in UTF-8"},
+      {"TensorTwiceInOtherLetters", file_of("{" + u8("t", 0, 4) + "," + u8("\\u0074", 0, 4) + "}", "abcd"),
+       "key \"t\" twice"},
       {"TensorTwice", file_of("{" + u8("t", 0, 4) + "," + u8("t", 0, 4) + "}", "abcd"), "key \"t\" twice"},
       {"FieldTwice", one(good + R"(,"dtype":"F32")"), "key \"dtype\" twice"},
       {"MetadataTwice", file_of(R"({"__metadata__":{},"__metadata__":{}})"), "key \"__metadata__\" twice"},
       {"TooDeep", file_of(R"({"t":{"shape":[[)" + std::string(100'000, '[')), "nested deeper"},
+      {"MetadataTooDeep", file_of(R"({"__metadata__":{"a":[[[]]]}})"), "nested deeper"},
+      {"MetadataKeyTwice", file_of(R"({"__metadata__":{"a":"1","a":"2"}})"), "key \"a\" twice"},
+      {"MetadataValueNull", file_of(R"({"__metadata__":{"step":null}})"), "the value of \"step\""},
       {"MetadataNoObject", file_of(R"({"__metadata__":"a"})"), "no object"},
       {"MetadataValueNoString", file_of(R"({"__metadata__":{"step":7}})"), "the value of \"step\""},
       {"EntryNoObject", file_of(R"({"t":[]})"), "and nothing else"},
@@ -258,6 +271,8 @@ std::vector<Malformed> malformed_files() {
       {"SizeTooLarge", one(R"("dtype":"F32","shape":[)" + huge + R"(,0],"data_offsets":[0,4])"), "too large"},
       {"ProductThatWrapsToZero",  // 2³² · 2³² wraps to 0
        one(R"("dtype":"F32","shape":[4294967296,4294967296,1],"data_offsets":[0,0])", ""), "too large"},
+      {"ProductBeyondTheLargestNumber",  // 4 · 2⁶¹ fits unsigned numbers alone
+       one(R"("dtype":"U8","shape":[4,2305843009213693952,0],"data_offsets":[0,0])", ""), "too large"},
       {"OffsetsNoArray", one(R"("dtype":"F32","shape":[1],"data_offsets":4)"), "no pair"},
       {"OneOffset", one(R"("dtype":"F32","shape":[1],"data_offsets":[4])"), "no pair"},
       {"ThreeOffsets", one(R"("dtype":"F32","shape":[1],"data_offsets":[0,4,8])"), "no pair"},
@@ -276,6 +291,29 @@ std::vector<Malformed> malformed_files() {
       {"BytesBehindTheEnd", one(good, "abcde"), "1 bytes follow its last tensor"},
       {"BytesWithoutAnyTensor", file_of("{}", "a"), "1 bytes follow"},
   };
+}
+
+// What a stranger's file says must not become a command to a terminal, nor a message of a hundred megabytes.
+TEST(Safetensors, ShowsNamesAndValuesOfAFileWithCare) {
+  const std::string name = R"(\u001b[2J)" + std::string(1'000'000, 'x');
+  const std::vector<std::string> headers{
+      "{\"" + name + "\":{}}",
+      "{\"" + name + R"(":{"dtype":")" + name + R"(","shape":[],"data_offsets":[0,4]}})",
+      R"({"t":{"dtype":"U8","shape":[")" + name + R"("],"data_offsets":[0,4]}})",
+      R"({"t":{"dtype":"U8","shape":[1)" + std::string(1'000'000, '0') + R"(],"data_offsets":[0,4]}})",
+      "{\"" + name + "\":1,\"" + name + "\":1}",
+      R"({"__metadata__":{")" + name + "\":1}}",
+  };
+  for (const std::string& header : headers) {
+    try {
+      parse(file_of(header, "abcd"));
+      ADD_FAILURE() << header.substr(0, 40);
+    } catch (const DataError& error) {
+      const std::string message = error.what();
+      EXPECT_LT(message.size(), 500U) << header.substr(0, 40);
+      EXPECT_EQ(message.find('\x1B'), std::string::npos) << header.substr(0, 40);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Safetensors, MalformedFile, testing::ValuesIn(malformed_files()),

@@ -82,6 +82,16 @@ TEST(LoadTensors, ListsAllThatDoesNotFitAndChangesNothing) {
   EXPECT_EQ(state.batches, 9);
 }
 
+TEST(LoadTensors, ShowsNamesOfAFileWithCare) {
+  State saved;
+  auto tensors = saved.tensors();
+  tensors[1].name = "\x1b[2J" + std::string(1'000'000, 'x');
+  State state;
+  const std::string message = refusal(file_of(tensors), state, false);
+  EXPECT_THAT(message, HasSubstr("unexpected: ?[2Jxxx"));
+  EXPECT_LT(message.size(), 500U);
+}
+
 TEST(LoadTensors, InferencePassesOverWhatOnlyTrainingNeeds) {
   State saved;
   std::array<float, 2> momentum{1, 1};
@@ -165,6 +175,64 @@ TEST(ReadFacts, RefusesAnotherFormatVersion) {
   metadata["format_version"] = "2";
   EXPECT_THROW(read_facts(metadata, "a.safetensors"), DataError);
   EXPECT_THROW(read_config(metadata, "a.safetensors"), DataError);
+}
+
+struct BadFact {
+  const char* key;
+  const char* value;
+  const char* complaint;
+};
+
+TEST(ReadFacts, RefusesWhatIsNoFactAndSaysWhatWouldBe) {
+  for (const BadFact& bad : std::vector<BadFact>{
+           {"step", "-1", "not a whole number, at least 0"},
+           {"step", "1.5", "not a whole number"},
+           {"step", "1e30", "not a whole number"},
+           {"step", "true", "not a whole number"},
+           {"step", "18446744073709551615", "not a whole number"},
+           {"step", "1 2", "it is not JSON"},
+           {"epoch", "\"1\"", "not a whole number"},
+           {"train_samples", "[1]", "not a whole number"},
+           {"input_shape", "[28,28]", "not three sizes"},
+           {"input_shape", "[28,28,3,1]", "not three sizes"},
+           {"input_shape", "[28,-28,3]", "rows, columns, channels"},
+           {"input_shape", "[0,28,3]", "not three sizes"},
+           {"input_shape", "[4294967296,4294967296,3]", "at most 1073741824 values"},
+           {"input_shape", "[9223372036854775807,9223372036854775807,3]", "at most 1073741824 values"},
+           {"input_shape", "[[28],28,3]", "nested deeper"},
+           {"input_mean", "[0.1,\"0.2\",0.3]", "not a list of numbers"},
+           {"input_mean", "[0.1,0.2]", "images of 3 channels, but 2 means"},
+           {"input_mean", "[1e999,0.2,0.3]", "out of range"},
+           {"input_deviation", "[0.1,0,0.3]", "not above 0"},
+           {"input_deviation", "[0.1,-1,0.3]", "not above 0"},
+           {"classes", "0", "0 classes, but names of 2"},
+           {"classes", "4000000000000", "classes, but names of 2"},
+           {"class_names", "[\"cat\"]", "2 classes, but names of 1"},
+           {"class_names", "[\"cat\",7]", "not a list of texts"},
+           {"class_names", "{\"cat\":\"dog\"}", "not a list of texts"},
+           {"format_version", "\x1b[2J", "format version is '?[2J'"}}) {
+    Metadata metadata = describe(Config{}, some_facts());
+    metadata[bad.key] = bad.value;
+    try {
+      read_facts(metadata, "a.safetensors");
+      ADD_FAILURE() << bad.key << " = " << bad.value;
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("a.safetensors: "), HasSubstr(bad.complaint)));
+    }
+  }
+}
+
+TEST(ReadFacts, ShowsAFilesTextWithCare) {
+  Metadata metadata = describe(Config{}, some_facts());
+  metadata["step"] = "\x1b[2J" + std::string(1'000'000, 'x');
+  try {
+    read_facts(metadata, "a.safetensors");
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("'step'"));
+    EXPECT_THAT(error.what(), testing::Not(HasSubstr("\x1b")));
+    EXPECT_LT(std::string(error.what()).size(), 500U);
+  }
 }
 
 TEST(ReadFacts, RefusesANormalizationThatDoesNotSuitTheImages) {

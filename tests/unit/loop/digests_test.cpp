@@ -1,5 +1,6 @@
 #include "trainer/loop/digests.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -74,6 +75,40 @@ TEST_F(RunFolder, ABrokenLineIsNamed) {
     EXPECT_THAT(error.what(), HasSubstr("digests.jsonl:2: not a line of digests"));
     EXPECT_THAT(error.what(), Not(HasSubstr("json.exception")));
   }
+}
+
+TEST(ParseDigests, RefusesWhatIsNoLineOfDigests) {
+  for (const std::string line :
+       {"", "{", "7", "[]", R"({"tensors":{}})", R"({"step":-1,"tensors":{}})",
+        R"({"step":1.0,"tensors":{}})", R"({"step":18446744073709551615,"tensors":{}})",
+        R"({"step":"1","tensors":{}})", R"({"step":1,"tensors":[]})", R"({"step":1,"tensors":{"a":0}})",
+        R"({"step":1,"tensors":{"a":{"b":{}}}})", R"({"step":1,"tensors":{"a":"0","a":"1"}})",
+        R"({"step":1,"step":2,"tensors":{}})", R"({"step":1,"tensors":{},"other":{"b":"0"}})",
+        "{\"step\":1,\"tensors\":{\"\xFF\":\"0\"}}"}) {
+    try {
+      parse_digests(line + "\n", "a.jsonl");
+      ADD_FAILURE() << line;
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("a.jsonl:1: not a line of digests")) << line;
+    }
+  }
+}
+
+TEST(ParseDigests, RefusesAStepThatIsThereTwice) {
+  const std::string line = "{\"step\":1,\"tensors\":{\"a\":\"00\"}}\n";
+  try {
+    parse_digests(line + line, "a.jsonl");
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("a.jsonl:2: step 1 was there already"));
+  }
+}
+
+// What is quadratic in the number of tensors takes hours here.
+TEST(ParseDigests, TakesALineOfAnyLength) {
+  std::string line = "{\"step\":1,\"tensors\":{";
+  for (int i = 0; i < 200'000; ++i) line += fmt::format("{}\"{}\":\"00\"", i == 0 ? "" : ",", i);
+  EXPECT_EQ(parse_digests(line + "}}\n", "a.jsonl").at(1).size(), 200'000U);
 }
 
 TEST(CompareDigests, CountsTheStepsOfEqualRuns) {
