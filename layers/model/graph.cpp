@@ -12,9 +12,24 @@
 
 namespace lockstep {
 
+Graph::Graph(const SampleShape& images) {
+  append(images, "the data set");
+}
+
+void Graph::append(const SampleShape& value, std::string_view whose) {
+  std::int64_t times = room_;
+  for (const std::int64_t size : {value.height, value.width, value.channels}) times /= size;
+  if (times == 0) {
+    throw UsageError(fmt::format("{} makes {} values of a sample, more than any memory has room for", whose,
+                                 to_string(value)));
+  }
+  room_ -= value.elements();
+  values.push_back(value);
+}
+
 ValueId Graph::add(std::unique_ptr<Layer> layer, std::vector<ValueId> inputs) {
   const auto output = static_cast<ValueId>(values.size());
-  values.push_back(layer->output());
+  append(layer->output(), fmt::format("layer '{}' ({})", layer->name(), layer->type()));
   nodes.push_back({std::move(layer), std::move(inputs), output});
   return output;
 }

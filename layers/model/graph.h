@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "layers/model/spec.h"
@@ -19,13 +21,19 @@ struct Node {
 
 // Nodes in an order in which every input comes before its user. The last node's output are the logits.
 struct Graph {
-  explicit Graph(const SampleShape& images) : values{images} {}
+  explicit Graph(const SampleShape& images);
 
+  // Throws UsageError where a sample's values, all together, are more than any memory could hold. Below that,
+  // the bytes of a whole batch fit 64 bits.
   ValueId add(std::unique_ptr<Layer> layer, std::vector<ValueId> inputs);
   ValueId logits() const { return nodes.back().output; }
 
   std::vector<SampleShape> values;
   std::vector<Node> nodes;
+
+ private:
+  void append(const SampleShape& value, std::string_view whose);
+  std::int64_t room_ = std::int64_t{1} << 36;  // for more values of a sample
 };
 
 // Builds the graph of a specification; shapes are inferred on the way. In a residual block the shortcut comes

@@ -325,4 +325,17 @@ std::string Model::describe_plan() {
   return describe(impl_->training.program());
 }
 
+std::uint64_t state_bytes(const ModelOptions& options) {
+  const Graph graph = build_graph(options.spec, options.input, options.classes, options.seed);
+  std::uint64_t bytes = 0;
+  for (const Node& node : graph.nodes) {
+    for (const Parameter& parameter : node.layer->parameters()) bytes += parameter.count() * sizeof(float);
+  }
+  for (const BatchNorm* norm : norms_of(graph)) {
+    const std::uint64_t buffers = 2 * static_cast<std::uint64_t>(norm->channels()) * sizeof(float);
+    bytes += options.running_statistics.size() * (buffers + sizeof(std::int64_t));
+  }
+  return bytes;
+}
+
 }  // namespace lockstep

@@ -52,6 +52,10 @@ struct Workload {
   std::size_t optimizer_arenas = 1;  // of state
 };
 
+// Bytes of all tensors that the state of such a model has, known before there is any memory for them. Throws
+// what the model's constructor throws.
+std::uint64_t state_bytes(const ModelOptions& options);
+
 // A network with its memory: layers, graph, plans, one parameter arena, gradient arenas, buffers.
 class Model {
  public:

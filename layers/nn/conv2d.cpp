@@ -30,9 +30,9 @@ Conv2d::Conv2d(const std::string& name, const SampleShape& input, const Conv2dSp
                    .padding = spec.padding,
                    .groups = spec.groups,
                    .bias = spec.bias} {
-  const std::int64_t in_per_group = input.channels / spec.groups;
-  const std::int64_t fan_in = in_per_group * spec.kernel * spec.kernel;
-  declare("weight", {spec.out, in_per_group, spec.kernel, spec.kernel}, Parameter::Role::weight, fan_in);
+  const Dims weight{spec.out, input.channels / spec.groups, spec.kernel, spec.kernel};
+  const std::int64_t fan_in = checked_elements("weight", weight) / spec.out;
+  declare("weight", weight, Parameter::Role::weight, fan_in);
   if (spec.bias) declare("bias", {spec.out}, Parameter::Role::bias, fan_in);
 }
 

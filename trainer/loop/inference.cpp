@@ -42,6 +42,28 @@ Config as_used_here(const Config& config, std::span<const std::string> settings)
   return with_settings(config, settings);
 }
 
+// So that no file makes us ask for memory that it does not fill itself.
+void check_promise(const SafetensorsFile& contents, const ModelOptions& options, const std::string& name) {
+  std::uint64_t bytes = 0;
+  for (const TensorView& tensor : contents.tensors()) bytes += tensor.bytes.size();
+  const std::uint64_t needed = state_bytes(options);
+  if (needed <= bytes) return;
+  throw DataError(fmt::format("{}: the model of its metadata has tensors of {} bytes, the file of only {}",
+                              name, needed, bytes));
+}
+
+// A model as the file's metadata has it; what does not fit together there is the file's fault.
+ModelOptions described_model(const Config& config, const Facts& facts, const SafetensorsFile& contents,
+                             const std::string& name) {
+  ModelOptions options = model_options(config, facts.input);
+  try {
+    check_promise(contents, options, name);
+  } catch (const UsageError& error) {
+    throw DataError(fmt::format("{}: the model of its metadata cannot be made: {}", name, error.what()));
+  }
+  return options;
+}
+
 }  // namespace
 
 Transform Trained::transform() const {
@@ -73,7 +95,7 @@ Trained open_trained(const std::filesystem::path& file, std::span<const std::str
   const SafetensorsFile contents = SafetensorsFile::read(file);
   Facts facts = read_facts(contents.metadata(), name);
   Config config = as_used_here(read_config(contents.metadata(), name), settings);
-  Model model(model_options(config, facts.input), 1, 0);
+  Model model(described_model(config, facts, contents, name), 1, 0);
   load_tensors(contents, name, model.state(), true);
   return {std::move(config), std::move(facts), std::move(model)};
 }

@@ -1,5 +1,6 @@
 #include "layers/model/program.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,6 +11,8 @@
 
 namespace lockstep::testing {
 namespace {
+
+using ::testing::HasSubstr;
 
 Graph resnet20() {
   return build_graph({.name = "resnet20", .layers = {}}, {32, 32, 3}, 10, 1);
@@ -112,6 +115,24 @@ std::string message_of(const ModelSpec& spec, SampleShape images = {28, 28, 1}) 
     return error.what();
   }
   return "nothing was wrong";
+}
+
+// A short list of layers whose sizes and their products are beyond every memory, or beyond 64 bits.
+TEST(Graph, RefusesSizesThatNoMemoryHolds) {
+  const LayerSpec wide{.name = "wide",
+                       .layer = Conv2dSpec{.out = 1'000'000, .kernel = 1, .padding = 1'000'000}};
+  EXPECT_THAT(message_of({.name = "", .layers = {wide}}),
+              HasSubstr("layer 'wide' (conv2d) makes 2000028x2000028x1000000"));
+  const LayerSpec large{.name = "large",
+                        .layer = Conv2dSpec{.out = 1'000'000, .kernel = 1'000'000, .padding = 500'000}};
+  EXPECT_THAT(message_of({.name = "", .layers = {large, large}}),
+              HasSubstr("layer 'large': its weight of shape [1000000, 1, 1000000, 1000000]"));
+  EXPECT_THAT(message_of({.name = "", .layers = {large}}, {1'000'000, 1'000'000, 1'000'000}),
+              HasSubstr("the data set makes 1000000x1000000x1000000"));
+  // Each fits by itself.
+  const LayerSpec padded{.name = "padded", .layer = Conv2dSpec{.out = 1, .kernel = 1, .padding = 100'000}};
+  const std::vector<LayerSpec> twice{padded, LayerSpec{.name = "again", .layer = ReluSpec{}}};
+  EXPECT_THAT(message_of({.name = "", .layers = twice}), HasSubstr("layer 'again' (relu)"));
 }
 
 TEST(Graph, NamesLayersAsTorchvisionDoes) {
