@@ -8,6 +8,7 @@ launcher and under mpirun with two workers, which together have one message too.
 import contextlib
 import dataclasses
 import fcntl
+import json
 import shutil
 import struct
 
@@ -79,6 +80,24 @@ def truncated_gzip(room):
     room.labels(file.name, 100)
     file.write_bytes(file.read_bytes()[:-12])
     return Bad(train(room), DATA, [str(file)])
+
+
+@cases
+def bytes_behind_gzip(room):
+    (room.data / Room.TRAIN_LABELS).unlink()
+    file = room.data / (Room.TRAIN_LABELS + ".gz")
+    room.labels(file.name, 100)
+    file.write_bytes(file.read_bytes() + b"more")
+    return Bad(train(room), DATA, [str(file)])
+
+
+@cases
+def gzip_bomb(room):
+    """Some kilobytes that declare, and unpack to, more than the configuration allows."""
+    (room.data / Room.TRAIN_IMAGES).unlink()
+    file = room.data / (Room.TRAIN_IMAGES + ".gz")
+    write_idx(file, [4096, 28, 28], bytes(4096 * 28 * 28))
+    return Bad(train(room, "--set", "data.max_mib=1"), DATA, [str(file), "data.max_mib"])
 
 
 @cases
@@ -362,6 +381,30 @@ def evaluate_foreign_file(room):
     file = room.folder / "foreign.safetensors"
     file.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
     return Bad(["evaluate", file], DATA, [str(file)], launches=(None,))
+
+
+def retold(file, **metadata):
+    """The file with other words in its metadata."""
+    content = file.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"].update(metadata)
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+
+
+@cases
+def evaluate_model_of_terabytes(room):
+    room.train()
+    retold(room.final(), config='{"model":{"name":"mlp","hidden":[1000000,1000000]}}')
+    return Bad(["evaluate", room.final()], DATA, [str(room.final()), "the file of only"], launches=(None,))
+
+
+@cases
+def evaluate_images_of_terabytes(room):
+    room.train()
+    retold(room.final(), input_shape="[4294967296,4294967296,1]")
+    return Bad(["evaluate", room.final()], DATA, [str(room.final()), "'input_shape'"], launches=(None,))
 
 
 @cases

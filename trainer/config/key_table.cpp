@@ -148,6 +148,8 @@ std::vector<Key> data_keys() {
       free(text<Config>("data.path", FIELD(data.path), true,
                         "folder of the data; empty: where Debian's package of fashion_mnist puts it"),
            {"dir", "root"}),
+      free(whole<Config>("data.max_mib", FIELD(data.max_mib), Whole{1, million},
+                         "most MiB that one packed file (.gz) may unpack to")),
       result(number<Config>("data.validation", FIELD(data.validation), below_one,
                             "share of the training set kept for evaluations; 0: they use the test set")),
       result(boolean<Config>("data.drop_last", FIELD(data.drop_last),

@@ -49,7 +49,8 @@ struct SyntheticConfig {
 struct DataConfig {
   enum class Dataset : std::uint8_t { fashion_mnist, idx, synthetic };
   Dataset dataset = Dataset::fashion_mnist;
-  std::string path;  // empty: the data set's default
+  std::string path;             // empty: the data set's default
+  std::int64_t max_mib = 4096;  // most that one packed file may unpack to
   double validation = 0;
   bool drop_last = false;
   std::vector<double> mean,

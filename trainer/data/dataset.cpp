@@ -40,7 +40,8 @@ Datasets open_fashion_mnist(const DataConfig& config) {
   auto [train, test] =
       open_idx_folder({path, 10,
                        "install the Debian package dataset-fashion-mnist, or set data.path to "
-                       "the folder that has Fashion-MNIST's files"});
+                       "the folder that has Fashion-MNIST's files",
+                       config.max_mib});
   return {train,
           nullptr,
           test,
@@ -50,8 +51,8 @@ Datasets open_fashion_mnist(const DataConfig& config) {
 
 Datasets open_idx(const DataConfig& config) {
   if (config.path.empty()) throw UsageError("data.dataset is idx: set data.path to the folder of its files");
-  auto [train, test] =
-      open_idx_folder({config.path, std::nullopt, "set data.path to the folder that has them"});
+  auto [train, test] = open_idx_folder(
+      {config.path, std::nullopt, "set data.path to the folder that has them", config.max_mib});
   return {train, nullptr, test, {}};
 }
 

@@ -1,11 +1,12 @@
 #include "trainer/data/idx.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <optional>
@@ -13,62 +14,91 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "comm/base/error.h"
+#include "trainer/data/gzip.h"
 
 namespace lockstep {
 namespace {
 
 constexpr std::uint32_t magic_base = 0x00000800;  // plus the number of dimensions
 
+[[noreturn]] void refuse(const std::string& name, const std::string& what) {
+  throw DataError(fmt::format("{}: {}", name, what));
+}
+
+// Where a file's bytes come from, and what messages call it.
+struct Origin {
+  std::string name;
+  std::uint64_t bytes = 0;
+  ReadBytes read;
+};
+
+Origin from_file(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) refuse(name, "cannot be found");
+  if (!std::filesystem::is_regular_file(status)) refuse(name, "is not a file");
+  const std::uint64_t size = std::filesystem::file_size(path);
+  errno = 0;
+  const auto stream = std::make_shared<std::ifstream>(path, std::ios::binary);
+  if (!*stream) refuse(name, fmt::format("cannot be opened: {}", std::generic_category().message(errno)));
+  return {name, size, [name, stream](std::span<std::uint8_t> bytes) {
+            stream->read(reinterpret_cast<char*>(bytes.data()), std::ssize(bytes));
+            if (stream->bad()) refuse(name, "cannot be read to its end");
+            return static_cast<std::size_t>(stream->gcount());
+          }};
+}
+
+Origin from_memory(std::span<const std::uint8_t> file, const std::string& name) {
+  return {name, file.size(), [file](std::span<std::uint8_t> bytes) mutable {
+            const std::size_t found = std::min(bytes.size(), file.size());
+            std::copy_n(file.begin(), found, bytes.begin());
+            file = file.subspan(found);
+            return found;
+          }};
+}
+
 // A file's bytes, unpacked where it is a gzip file.
 class Source {
  public:
-  explicit Source(const std::filesystem::path& path) : path_(path) {
-    std::error_code error;
-    const auto status = std::filesystem::status(path, error);
-    if (!std::filesystem::exists(status)) fail("cannot be found");
-    if (!std::filesystem::is_regular_file(status)) fail("is not a file");
-    file_bytes_ = std::filesystem::file_size(path);
-    errno = 0;
-    file_.reset(gzopen(path.c_str(), "rb"));
-    if (!file_) fail(fmt::format("cannot be opened: {}", std::generic_category().message(errno)));
-    gzbuffer(file_.get(), 1U << 18U);
+  explicit Source(Origin origin) : origin_(std::move(origin)) {
+    head_.resize(2);
+    head_.resize(origin_.read(head_));
+    if (head_ != std::vector<std::uint8_t>{0x1F, 0x8B}) return;
+    gzip_.emplace([this](std::span<std::uint8_t> bytes) { return read_file(bytes); });
   }
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
 
-  [[noreturn]] void fail(const std::string& what) const {
-    throw DataError(fmt::format("{}: {}", path_.string(), what));
-  }
+  [[noreturn]] void fail(const std::string& what) const { refuse(origin_.name, what); }
 
   // Fills `bytes` as far as the file goes; the answer is how many there were.
   std::size_t read(std::span<std::uint8_t> bytes) {
-    const int found = gzread(file_.get(), bytes.data(), static_cast<unsigned>(bytes.size()));
-    if (found < 0) {
-      int code = Z_OK;
-      const std::string_view reason = gzerror(file_.get(), &code);
-      if (code == Z_ERRNO) fail(fmt::format("cannot be read: {}", std::generic_category().message(errno)));
-      fail(fmt::format("corrupt gzip data ({})", reason));
+    try {
+      return gzip_ ? gzip_->read(bytes) : read_file(bytes);
+    } catch (const GzipError& error) {
+      fail(error.what());
     }
-    return static_cast<std::size_t>(found);
   }
 
-  bool packed() const { return gzdirect(file_.get()) == 0; }
-  std::uint64_t file_bytes() const { return file_bytes_; }
-
-  // The gzip stream ended before its own end mark.
-  bool cut_short() const {
-    int code = Z_OK;
-    gzerror(file_.get(), &code);
-    return code == Z_BUF_ERROR;
-  }
+  bool packed() const { return gzip_.has_value(); }
+  std::uint64_t file_bytes() const { return origin_.bytes; }
 
  private:
-  struct Close {
-    void operator()(gzFile_s* file) const { gzclose(file); }
-  };
-  std::filesystem::path path_;
-  std::uint64_t file_bytes_ = 0;
-  std::unique_ptr<gzFile_s, Close> file_;
+  // The first bytes, which told what kind of file it is, come once more.
+  std::size_t read_file(std::span<std::uint8_t> bytes) {
+    const std::size_t before = std::min(head_.size(), bytes.size());
+    std::copy_n(head_.begin(), before, bytes.begin());
+    head_.erase(head_.begin(), head_.begin() + static_cast<std::ptrdiff_t>(before));
+    return before + origin_.read(bytes.subspan(before));
+  }
+
+  Origin origin_;
+  std::vector<std::uint8_t> head_;
+  std::optional<GzipReader> gzip_;
 };
 
 std::uint32_t big_endian(std::span<const std::uint8_t, 4> bytes) {
@@ -122,7 +152,8 @@ std::optional<std::uint64_t> product(std::span<const std::int64_t> dims) {
 }
 
 // Refuses what cannot be there before any memory is asked for.
-void check_room(const Source& source, const std::string& declared, std::uint64_t expected) {
+void check_room(const Source& source, const std::string& declared, std::uint64_t expected,
+                std::int64_t max_mib) {
   // Deflate unpacks one byte to at most 1032.
   constexpr std::uint64_t most_unpacked = 1032;
   const std::uint64_t file = source.file_bytes();
@@ -136,6 +167,12 @@ void check_room(const Source& source, const std::string& declared, std::uint64_t
   if (source.packed() && expected / most_unpacked > file) {
     source.fail(fmt::format("truncated: expected {} bytes for {}, but {} bytes of gzip unpack to {} at most",
                             expected, declared, file, file * most_unpacked));
+  }
+  if (source.packed() && expected > static_cast<std::uint64_t>(max_mib) << 20U) {
+    source.fail(
+        fmt::format("its header declares {}, {} bytes once unpacked, and data.max_mib allows {} MiB: raise "
+                    "it, or unpack the file",
+                    declared, expected, max_mib));
   }
 }
 
@@ -165,7 +202,6 @@ void check_end(Source& source, const std::string& declared) {
   std::array<std::uint8_t, 1> more{};
   if (source.read(more) > 0)
     source.fail(fmt::format("has more bytes than the {} that its header declares", declared));
-  if (source.cut_short()) source.fail("truncated: the gzip data ends before its checksum");
 }
 
 struct Array {
@@ -173,31 +209,42 @@ struct Array {
   std::vector<std::uint8_t> values;
 };
 
-Array read_array(const std::filesystem::path& path, const Kind& kind) {
-  Source source(path);
+Array read_array(Origin origin, const Kind& kind, std::int64_t max_mib) {
+  Source source(std::move(origin));
   Array array{read_dims(source, kind), {}};
   const std::string declared = describe(array.dims, kind.name);
   const std::optional<std::uint64_t> bytes = product(array.dims);
   if (!bytes) source.fail(fmt::format("its header declares {}: more bytes than any file has", declared));
   if (*bytes == 0)
     source.fail(fmt::format("its header declares {}: every dimension must be at least 1", declared));
-  check_room(source, declared, *bytes + 4 * (1 + array.dims.size()));
+  check_room(source, declared, *bytes + 4 * (1 + array.dims.size()), max_mib);
   array.values = read_values(source, *bytes, declared);
   check_end(source, declared);
   return array;
 }
 
-}  // namespace
-
-IdxImages read_idx_image_file(const std::filesystem::path& path) {
-  Array array = read_array(path, image_kind);
+IdxImages to_images(Array array) {
   const auto& dims = array.dims;
   const SampleShape shape{dims[1], dims[2], dims.size() == 4 ? dims[3] : 1};
   return {dims[0], shape, std::move(array.values)};
 }
 
-std::vector<std::uint8_t> read_idx_label_file(const std::filesystem::path& path) {
-  return read_array(path, label_kind).values;
+}  // namespace
+
+IdxImages read_idx_image_file(const std::filesystem::path& path, std::int64_t max_mib) {
+  return to_images(read_array(from_file(path), image_kind, max_mib));
+}
+std::vector<std::uint8_t> read_idx_label_file(const std::filesystem::path& path, std::int64_t max_mib) {
+  return read_array(from_file(path), label_kind, max_mib).values;
+}
+
+IdxImages parse_idx_images(std::span<const std::uint8_t> file, const std::string& name,
+                           std::int64_t max_mib) {
+  return to_images(read_array(from_memory(file, name), image_kind, max_mib));
+}
+std::vector<std::uint8_t> parse_idx_labels(std::span<const std::uint8_t> file, const std::string& name,
+                                           std::int64_t max_mib) {
+  return read_array(from_memory(file, name), label_kind, max_mib).values;
 }
 
 }  // namespace lockstep

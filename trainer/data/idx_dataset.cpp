@@ -62,9 +62,9 @@ Half find_half(const std::filesystem::path& folder, const std::string& name,
   return half;
 }
 
-void read_half(Half& half) {
-  half.images = read_idx_image_file(half.image_file);
-  half.labels = read_idx_label_file(half.label_file);
+void read_half(Half& half, std::int64_t max_mib) {
+  half.images = read_idx_image_file(half.image_file, max_mib);
+  half.labels = read_idx_label_file(half.label_file, max_mib);
   if (std::cmp_not_equal(half.images.count, half.labels.size())) {
     throw DataError(fmt::format("{} has {} images, but {} has {} labels: they must be as many",
                                 half.image_file.string(), half.images.count, half.label_file.string(),
@@ -101,8 +101,8 @@ IdxDatasets open_idx_folder(const IdxFolder& folder) {
   if (!missing.empty()) {
     throw DataError(fmt::format("cannot find {}: {}", fmt::join(missing, ", "), folder.remedy));
   }
-  read_half(train);
-  read_half(test);
+  read_half(train, folder.max_mib);
+  read_half(test, folder.max_mib);
   check_shapes(train, test);
   const std::int64_t classes = folder.classes.value_or(1 + *std::ranges::max_element(train.labels));
   check_labels(train, classes);

@@ -16,6 +16,7 @@ struct IdxFolder {
   std::filesystem::path path;
   std::optional<std::int64_t> classes;  // unknown: 1 + the largest label of the training set
   std::string remedy;                   // what to do where a file is missing
+  std::int64_t max_mib = DataConfig().max_mib;
 };
 
 struct IdxDatasets {

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "tests/unit/data/fixtures.h"
 
 namespace lockstep::testing {
@@ -131,6 +134,72 @@ TEST(Idx, RefusesCorruptGzip) {
   bytes[bytes.size() - 6] ^= 1U;  // in the checksum
   write_plain(folder / "images.gz", bytes);
   EXPECT_THAT(image_error(folder / "images.gz"), HasSubstr("corrupt gzip"));
+}
+
+TEST(Idx, ReadsGzipOfSeveralMembersAsOne) {
+  const Folder folder;
+  const Bytes whole = images(1000);
+  write_gzip(folder / "first", Bytes(whole.begin(), whole.begin() + 3000));
+  write_gzip(folder / "second", Bytes(whole.begin() + 3000, whole.end()));
+  Bytes both = read_plain(folder / "first");
+  std::ranges::copy(read_plain(folder / "second"), std::back_inserter(both));
+  write_plain(folder / "both.gz", both);
+  write_plain(folder / "images", whole);
+  EXPECT_EQ(read_idx_image_file(folder / "both.gz").pixels, read_idx_image_file(folder / "images").pixels);
+}
+
+TEST(Idx, RefusesBytesBehindTheGzipData) {
+  const Folder folder;
+  for (const Bytes& more :
+       {Bytes{0}, Bytes{'x'}, Bytes(100'000, 7), Bytes{0x1F, 0x8B, 8}, Bytes{0x1F, 0, 0}}) {
+    write_gzip(folder / "images.gz", images(100));
+    Bytes bytes = read_plain(folder / "images.gz");
+    std::ranges::copy(more, std::back_inserter(bytes));
+    write_plain(folder / "images.gz", bytes);
+    EXPECT_THAT(image_error(folder / "images.gz"), HasSubstr("gzip data")) << more.size();
+  }
+}
+
+// 64 MiB of zeros behind an honest image: what was declared is read, and one byte more.
+TEST(Idx, RefusesAGzipBombAtItsFirstByteTooMany) {
+  const Folder folder;
+  Bytes bytes = images(1);
+  bytes.resize(64U << 20U);
+  write_gzip(folder / "images.gz", bytes);
+  EXPECT_THAT(image_error(folder / "images.gz"), HasSubstr("more bytes than the 1 images of 2x3"));
+}
+
+TEST(Idx, UnpacksNoMoreThanTheConfigurationAllows) {
+  const Folder folder;
+  Bytes bytes = idx(0x803, {3, 1024, 1024}, {});
+  bytes.resize(bytes.size() + (3U << 20U));
+  write_gzip(folder / "images.gz", bytes);
+  write_plain(folder / "images", bytes);
+  EXPECT_THAT(message_of<DataError>([&] { read_idx_image_file(folder / "images.gz", 3); }),
+              AllOf(HasSubstr("3 images of 1024x1024"), HasSubstr("data.max_mib allows 3 MiB")));
+  EXPECT_NO_THROW(read_idx_image_file(folder / "images.gz", 4));
+  EXPECT_NO_THROW(read_idx_image_file(folder / "images", 1));
+}
+
+TEST(Idx, RefusesCorruptGzipAtAnyByte) {
+  const Folder folder;
+  write_gzip(folder / "whole.gz", images(20));
+  const Bytes whole = read_plain(folder / "whole.gz");
+  const Bytes pixels = read_idx_image_file(folder / "whole.gz").pixels;
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    Bytes bytes = whole;
+    bytes[at] ^= 0xFFU;
+    try {  // the header has bytes that nothing depends on: a time, a system
+      EXPECT_EQ(parse_idx_images(bytes, "a.gz").pixels, pixels) << at;
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("a.gz: ")) << at;
+    }
+  }
+}
+
+TEST(Idx, ReadsFromMemoryWhatItReadsFromAFile) {
+  EXPECT_EQ(parse_idx_images(images(2), "a").pixels, (Bytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
+  EXPECT_EQ(parse_idx_labels(labels({3, 0, 255}), "a"), (Bytes{3, 0, 255}));
 }
 
 TEST(Idx, RefusesADimensionOfZero) {
