@@ -41,3 +41,21 @@ install_packages() {
   as_root apt-get -q update
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}"
 }
+
+# Makes build/python, a virtual environment with what scripts/packages/python.txt names, on top of Debian's own Python.
+# A machine without a way to PyPI gets build/python.missing with the reason, and the tests that need it are skipped.
+make_python() {
+  local list=scripts/packages/python.txt
+  ! cmp -s "$list" build/python/made_from || return 0
+  rm -rf build/python build/python.missing
+  mkdir -p build
+  /usr/bin/python3 -m venv --system-site-packages build/python
+  local pip=(build/python/bin/pip --disable-pip-version-check --quiet --retries 2 --timeout 20)
+  if "${pip[@]}" install --require-hashes --only-binary :all: --no-deps -r "$list"; then
+    cp "$list" build/python/made_from
+  elif "${pip[@]}" index versions safetensors >/dev/null 2>&1; then
+    die "cannot install $list, although PyPI answers"
+  else
+    echo "PyPI cannot be reached from this machine" >build/python.missing
+  fi
+}

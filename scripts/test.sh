@@ -12,6 +12,8 @@ case ${1-} in
 esac
 
 install_packages build test
+make_python
+[[ ! -f build/python.missing ]] || say "interop.safetensors is skipped: $(cat build/python.missing)"
 cmake --preset release -DLOCKSTEP_TESTS=ON
 cmake --build --preset release
 ctest --preset release -j "$(nproc)"
