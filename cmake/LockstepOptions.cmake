@@ -13,3 +13,8 @@ foreach(sanitizer IN LISTS LOCKSTEP_SANITIZE)
     -fsanitize=${sanitizer} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(lockstep_options INTERFACE -fsanitize=${sanitizer})
 endforeach()
+
+if(LOCKSTEP_FUZZ)
+  target_compile_options(lockstep_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(lockstep_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
