@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the preset asan, ubsan or tsan and runs the unit tests in it.
+# Builds the preset asan, ubsan or tsan and runs the unit tests in it; under asan those of MPI too.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -10,3 +10,11 @@ install_packages build test
 cmake --preset "$preset" -DLOCKSTEP_TESTS=ON
 cmake --build --preset "$preset"
 ctest --preset "$preset" -L unit -j "$(nproc)"
+
+if [[ $preset == asan ]]; then
+  # What Open MPI still holds at the end is not ours. Only a whole stack tells whose an allocation is. The counter of
+  # exchanges is preloaded, and so comes before the sanitizer.
+  export LSAN_OPTIONS=suppressions=$PWD/tests/mpi/open_mpi.supp:print_suppressions=0
+  export ASAN_OPTIONS=fast_unwind_on_malloc=0:verify_asan_link_order=0
+  ctest --preset asan -L mpi -j "$(nproc)"
+fi
