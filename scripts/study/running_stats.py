@@ -246,8 +246,9 @@ def quoted(rows):
         for sync in ["global", "local"]:
             figures[f"shard_{sync}_2_{model}"] = percent(part="shards", model=model, sync=sync, shard_samples=2,
                                                          statistics="precise")
-            figures[f"shard8_{sync}"] = percent(part="shards", model="resnet20", sync=sync, shard_samples=8,
-                                                statistics="ema")
+            for samples in [2, 8]:
+                figures[f"ema_{sync}_{samples}"] = percent(part="shards", model="resnet20", sync=sync,
+                                                           shard_samples=samples, statistics="ema")
     watched = {(row["model"], row["seed"], row["step"], row["statistics"]): row["val_accuracy"]
                for row in pick(rows, part="watched")}
     behind = [watched[*key[:3], "batch"] - accuracy for key, accuracy in watched.items() if key[3] == "precise"]
