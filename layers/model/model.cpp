@@ -301,6 +301,7 @@ BatchSums Model::evaluate_by_batch(Communicator& comm, const BatchInput& batch) 
 
 void Model::make_precise(Communicator& comm, const std::function<const BatchInput*()>& next) {
   Impl& it = *impl_;
+  if (it.norms.empty()) return;
   PopulationMoments population(it.norms);
   std::int64_t batches = 0;
   while (const BatchInput* batch = next()) {

@@ -41,9 +41,9 @@ std::size_t StepStatistics::own_group(std::size_t shard) const {
   return static_cast<std::size_t>(group - exchange_.own_groups().begin);
 }
 
-std::int64_t StepStatistics::samples(Range shards) const {
-  return layout_.samples(global_samples_, shards.end - 1).end -
-         layout_.samples(global_samples_, shards.begin).begin;
+std::int64_t StepStatistics::samples(Range shards, std::int64_t global_samples) const {
+  return layout_.samples(global_samples, shards.end - 1).end -
+         layout_.samples(global_samples, shards.begin).begin;
 }
 
 void StepStatistics::meet_moments(Communicator& comm, std::size_t norm, const float* gamma,
@@ -179,9 +179,7 @@ bool StepStatistics::undefined_variance(std::size_t norm, std::int64_t global_sa
   for (std::int64_t group = 0; group < exchange_.groups(); ++group) {
     const Range shards = exchange_.group(group);
     if (shards.begin >= layout_.present(global_samples)) break;
-    const std::int64_t in_group = layout_.samples(global_samples, shards.end - 1).end -
-                                  layout_.samples(global_samples, shards.begin).begin;
-    if (in_group * layers_[norm].layer->input().pixels() == 1) return true;
+    if (samples(shards, global_samples) * layers_[norm].layer->input().pixels() == 1) return true;
   }
   return false;
 }

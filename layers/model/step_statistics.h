@@ -63,9 +63,9 @@ class StepStatistics {
   };
 
   std::size_t own_group(std::size_t shard) const;
-  std::int64_t samples(Range shards) const;
+  std::int64_t samples(Range shards, std::int64_t global_samples) const;
   std::int64_t count(const PerLayer& it, Range shards) const {
-    return samples(shards) * it.layer->input().pixels();
+    return samples(shards, global_samples_) * it.layer->input().pixels();
   }
   bool absent(Range shards) const { return shards.begin >= present_; }
   // Calls visit(offset, layer) for each layer; offset: where its values lie in a row of all layers' values.

@@ -69,6 +69,7 @@ def evaluate_picks_the_running_statistics(room):
         expect(told["accuracy"] == written[f"val_accuracy.{entry}"], f"{entry}: {told} after {written}")
         losses.add(told["loss"])
     expect(len(losses) == 5, f"two entries gave the same loss: {written}")
+    must(USAGE, run("evaluate", room.final(), "--set", "evaluation.batch_statistics=true"))
     told = must(USAGE, run("evaluate", room.final(), "--running-stats", "cumulativ")).err
     expect("the model keeps ema, ema:0.5, cumulative, precise" in told, told)
 

@@ -338,10 +338,12 @@ std::vector<Key> train_keys() {
                          "steps between two lines of digests.jsonl; 0: none")),
       free(whole<Config>("train.stop_at_step", FIELD(train.stop_at_step), Whole{0, billion},
                          "save and leave with exit code 75 after so many steps; 0: never")),
-      free(word<Config, OnDivergence>("train.on_divergence", FIELD(train.on_divergence), on_divergence,
-                                      "after a step that gives NaN or infinity: end the run with exit code "
-                                      "5, or undo the step, count it and "
-                                      "go on with the next batch, unless 10 steps in a row went so")),
+      free(word<Config, OnDivergence>(
+          "train.on_divergence", FIELD(train.on_divergence), on_divergence,
+          "after a step that gives NaN or infinity: end the run with exit code "
+          "5, or undo the step, count it and "
+          "go on with the next batch, until 10 steps in a row went so. Where weights give no "
+          "finite `precise` statistics, the run ends all the same")),
   };
 }
 #undef FIELD

@@ -141,6 +141,7 @@ std::vector<ModelTensor> training_state(Model& model, Optimizer& optimizer, Coun
   }
   tensors.push_back(scalar("train.step", DType::i64, counters.step));
   tensors.push_back(scalar("train.skipped", DType::i64, counters.skipped));
+  tensors.push_back(scalar("train.skipped_in_a_row", DType::i64, counters.skipped_in_a_row));
   return tensors;
 }
 

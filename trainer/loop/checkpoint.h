@@ -22,6 +22,7 @@ namespace lockstep {
 struct Counters {
   std::int64_t step = 0;     // finished steps
   std::int64_t skipped = 0;  // of these, undone because they diverged
+  std::int64_t skipped_in_a_row = 0;
 };
 
 // All that a resumed run needs, in the memory of its owners: valid as long as they are.

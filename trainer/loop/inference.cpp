@@ -25,7 +25,7 @@ std::optional<std::string> data_path_in(const std::filesystem::path& config) {
 }
 
 bool leaves_model_alone(std::string_view setting) {
-  for (const std::string_view start : {"data.", "evaluation.batch", "threads", "plan.", "comm."}) {
+  for (const std::string_view start : {"data.", "evaluation.batch=", "threads=", "plan.", "comm."}) {
     if (setting.starts_with(start)) return true;
   }
   return false;

@@ -1,6 +1,10 @@
 #include "trainer/loop/precise.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "comm/base/error.h"
 
 namespace lockstep {
 
@@ -11,10 +15,14 @@ void make_precise(Communicator& comm, Session& session) {
   const std::int64_t batches = std::min(config.normalization.precise_batches, session.steps().per_epoch);
   Loader loader = Loader::training(inputs.data.train, inputs.transform.plain(), session.model().layout(),
                                    config.seed, config.batch.global, config.data.drop_last, 0, batches);
-  session.model().make_precise(comm, [&]() -> const BatchInput* {
-    const LoadedBatch* batch = loader.next();
-    return batch == nullptr ? nullptr : &batch->input();
-  });
+  try {
+    session.model().make_precise(comm, [&]() -> const BatchInput* {
+      const LoadedBatch* batch = loader.next();
+      return batch == nullptr ? nullptr : &batch->input();
+    });
+  } catch (const DivergedError& error) {
+    throw DivergedError(fmt::format("step {}: {}", session.counters().step, error.what()));
+  }
 }
 
 }  // namespace lockstep

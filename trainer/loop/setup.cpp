@@ -97,6 +97,15 @@ void check_variance(const Config& config, const Model& model, std::int64_t sampl
     const StepPlace place = step_place(step, samples, config.batch.global, config.data.drop_last);
     const std::string layer = model.undefined_variance(place.samples);
     if (layer.empty()) continue;
+    if (step >= steps.total) {
+      throw UsageError(fmt::format(
+          "precise statistics would be made from a batch of {} sample(s) in {} shards: in layer '{}' a "
+          "channel would "
+          "have a single value in a group of shards (normalization.sync: {}), and no variance. Set "
+          "normalization.precise_batches to at most {}, data.drop_last: true, another batch.global or "
+          "batch.shards",
+          place.samples, config.batch.shards, layer, config.normalization.sync, step));
+    }
     const bool short_batch = place.samples < config.batch.global;
     throw UsageError(fmt::format(
         "step {} trains on {} sample(s) in {} shards: in layer '{}' a channel would have a single value in a "

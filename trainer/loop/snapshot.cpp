@@ -6,7 +6,10 @@
 namespace lockstep {
 
 void Snapshot::take(const std::vector<ModelTensor>& state) {
+  std::size_t size = 0;
+  for (const ModelTensor& tensor : state) size += tensor.bytes.size();
   bytes_.clear();
+  bytes_.reserve(size);
   for (const ModelTensor& tensor : state) {
     bytes_.insert(bytes_.end(), tensor.bytes.begin(), tensor.bytes.end());
   }

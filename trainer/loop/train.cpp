@@ -32,7 +32,7 @@ double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-constexpr int most_skipped_in_a_row = 10;
+constexpr std::int64_t most_skipped_in_a_row = 10;
 
 // Whether something that happens every so many epochs or steps, and at the end, happens after `step` steps.
 bool due(const std::optional<std::int64_t>& every_epochs, const std::optional<std::int64_t>& every_steps,
@@ -122,10 +122,9 @@ class Training {
     before_.take(session_.state());
     try {
       train_on(batch);
-      check_finite();
-      skipped_in_a_row_ = 0;
+      require_finite();
+      session_.counters().skipped_in_a_row = 0;
     } catch (const DivergedError& error) {
-      if (++skipped_in_a_row_ == most_skipped_in_a_row) throw;
       skip(error.what());
     }
   }
@@ -134,8 +133,14 @@ class Training {
   void skip(const std::string& why) {
     before_.restore(session_.state());
     finite_ = true;
-    ++session_.counters().step;
-    const std::int64_t skipped = ++session_.counters().skipped;
+    Counters& counters = session_.counters();
+    ++counters.step;
+    if (++counters.skipped_in_a_row == most_skipped_in_a_row) {
+      throw DivergedError(
+          fmt::format("{}. With it {} steps in a row diverged; train.on_divergence: skip gives up", why,
+                      most_skipped_in_a_row));
+    }
+    const std::int64_t skipped = ++counters.skipped;
     if (recorder_ != nullptr) attempt([&] { recorder_->skipped(step(), why, skipped); });
   }
 
@@ -267,8 +272,7 @@ class Training {
   RunDirectory* directory_;
   Recorder* recorder_;
   std::vector<std::size_t> entries_;
-  Snapshot before_;  // the last step; with train.on_divergence: skip
-  int skipped_in_a_row_ = 0;
+  Snapshot before_;     // the last step; with train.on_divergence: skip
   bool finite_ = true;  // the weights, after the last step
   std::exception_ptr failure_;
   std::int64_t saved_step_;

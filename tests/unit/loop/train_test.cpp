@@ -383,7 +383,7 @@ TEST_F(Train, ASkippedStepIsUndoneOnAllWorkersAndCounted) {
   };
   auto first = state("run/checkpoints/step-00000001.safetensors");
   auto second = state("run/checkpoints/step-00000002.safetensors");
-  for (const char* counter : {"train.step", "train.skipped"}) {
+  for (const char* counter : {"train.step", "train.skipped", "train.skipped_in_a_row"}) {
     EXPECT_NE(first[counter], second[counter]);
     first.erase(counter);
     second.erase(counter);
@@ -415,6 +415,29 @@ TEST_F(Train, WhereEveryStepDivergesTheRunEnds) {
       std::count_if(lines.begin(), lines.end(), [](const auto& line) { return line.contains("skipped"); }),
       9);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run/final.safetensors"));
+
+  config_.train.stop_at_step = 5;
+  EXPECT_EQ(run(in("stopped"), 2), Outcome::stopped);
+  config_.train.stop_at_step = 0;
+  try {
+    run(in("stopped"), 3, Open::resume);
+    FAIL();
+  } catch (const DivergedError& error) {
+    EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("step 10: "), HasSubstr("10 steps in a row")));
+  }
+}
+
+TEST_F(Train, DivergedPreciseStatisticsNameTheirStep) {
+  config_.normalization.running_stats = {{.name = "precise", .kind = RunningStatistics::Kind::precise}};
+  config_.evaluation = {
+      .every_epochs = std::nullopt, .every_steps = 1, .batch = 5, .batch_statistics = false};
+  config_.optimizer.lr = 1e25;
+  try {
+    run(in("run"), 2);
+    FAIL();
+  } catch (const DivergedError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("step 1: the precise statistics of layer"));
+  }
 }
 
 TEST_F(Train, APlanThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
@@ -433,6 +456,21 @@ TEST_F(Train, ASingleValueAChannelIsRefusedWithTheStepItWouldHappenIn) {
     EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("step 4 "), HasSubstr("data.drop_last: true")));
   }
   config_.data.drop_last = true;
+  EXPECT_EQ(run(in("run"), 2), Outcome::finished);
+}
+
+TEST_F(Train, APreciseBatchWithoutVarianceIsRefusedWithItsOwnRemedy) {
+  config_.data.synthetic.samples = 31;  // 3 batches of 10, and 1 sample left
+  config_.schedule.epochs.reset();
+  config_.schedule.steps = 2;
+  config_.normalization.running_stats = {{.name = "precise", .kind = RunningStatistics::Kind::precise}};
+  try {
+    run(in("run"), 2);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("normalization.precise_batches to at most 3"));
+  }
+  config_.normalization.precise_batches = 3;
   EXPECT_EQ(run(in("run"), 2), Outcome::finished);
 }
 
