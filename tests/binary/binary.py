@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MPIRUN = ROOT / "scripts" / "mpirun.sh"
+MPIRUN = str(ROOT / "scripts" / "mpirun.sh")
 LOCKSTEP = os.environ.get("LOCKSTEP", str(ROOT / "build" / "release" / "lockstep"))
 
 
@@ -44,7 +44,7 @@ class Result:
 
 def command(arguments, workers=None, other=None, launcher_options=()):
     """Under mpirun with this many workers, and one with arguments of its own, or without a launcher."""
-    launcher = [str(MPIRUN), "-n", str(workers), *launcher_options] if workers else []
+    launcher = [MPIRUN, "-n", str(workers), *launcher_options] if workers else []
     last = [":", "-n", "1", LOCKSTEP, *map(str, other)] if other else []
     return [*launcher, LOCKSTEP, *map(str, arguments), *last]
 

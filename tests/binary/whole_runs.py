@@ -3,12 +3,13 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
 import time
 
-from binary import Cases, command, expect, run
+from binary import MPIRUN, Cases, command, expect, run
 
 COMMANDS = ["train", "evaluate", "predict", "inspect", "compare", "config", "bench"]
 USAGE, DATA, STOPPED = 2, 3, 75
@@ -209,6 +210,68 @@ def a_file_above_its_size_limit_is_an_error(room):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     expect(".safetensors" in told, f"does not name the file: {told}")
+
+
+@cases
+def a_save_that_fails_is_told_and_tried_again(room):
+    every = ["--set", "checkpoint.every_steps=1", "--set", "checkpoint.keep=10"]
+    room.train(*every, workers=2)
+    undisturbed = result_files(room)
+    blocked = room.run / "checkpoints" / "step-00000002.safetensors"
+    for file in room.run.rglob("*.safetensors"):
+        file.unlink()
+    (blocked / "in_the_way").mkdir(parents=True)
+    (room.run / "checkpoints" / "latest").unlink()
+    told = room.train(*every, "--resume", workers=2).err
+    expect("step 2: the checkpoint could not be saved" in told and str(blocked) in told, told)
+    expect("step-00000001.safetensors is whole, and loads" in told and "; 1 save failed" in told, told)
+    expect(told.count("could not be saved") == 1, f"more than one message: {told}")
+    expect(result_files(room).items() <= undisturbed.items(), "other files than without the failure")
+
+
+# A call by which a file is opened for writing, made, moved or removed, as strace shows it.
+WRITES = re.compile(r"^(\d+ +)?(open(at)?\(.*O_(WRONLY|RDWR|CREAT)|(creat|rename|mkdir|unlink|rmdir|link|symlink|truncate"
+                    r"|chmod|mknod)\w*\()")
+
+
+def written(trace):
+    lines = trace.read_text(errors="replace").splitlines()
+    return {path for line in lines if WRITES.match(line) for path in re.findall(r'"([^"]*)"', line)}
+
+
+def traced(room, trace, *arguments):
+    return ["strace", "-f", "-o", str(trace), "-e", "trace=%file", *command(["train", room.config, *arguments])]
+
+
+@cases
+def nothing_outside_the_run_directory_is_written(room):
+    subprocess.run(traced(room, room.folder / "trace"), check=True, stderr=subprocess.PIPE)
+    paths = written(room.folder / "trace")
+    expect(str(room.final()) in paths, f"saw only {paths}")
+    outside = [path for path in paths if not path.startswith((str(room.run), "/dev/null"))]
+    expect(not outside, f"wrote {outside}")
+
+
+@cases
+def only_rank_0_writes(room):
+    traces = [room.folder / f"trace{rank}" for rank in range(2)]
+    ranks = [[*traced(room, trace)] for trace in traces]
+    subprocess.run([MPIRUN, "-n", "1", *ranks[0], ":", "-n", "1", *ranks[1]], check=True, stderr=subprocess.PIPE)
+    by_rank = [{path for path in written(trace) if path.startswith(str(room.folder))} for trace in traces]
+    expect(any("final.safetensors" in path for path in by_rank[0]), f"rank 0 wrote {by_rank[0]}")
+    expect(not by_rank[1], f"rank 1 wrote {by_rank[1]}")
+
+
+@cases
+def files_follow_the_umask(room):
+    before = os.umask(0o027)
+    try:
+        room.train("--set", "train.digest_every=1")
+    finally:
+        os.umask(before)
+    for path in [room.run, *room.run.rglob("*")]:
+        mode = path.stat().st_mode & 0o777
+        expect(mode == (0o750 if path.is_dir() else 0o640), f"{path} has mode {mode:o}")
 
 
 @cases

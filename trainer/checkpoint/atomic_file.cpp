@@ -25,15 +25,6 @@ fs::path temporary_beside(const fs::path& file) {
   return file.parent_path() / fmt::format(".{}{}{}-{}", file.filename().string(), mark, ::getpid(), number++);
 }
 
-void sync_folder(const fs::path& file) {
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
-  const FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // EINVAL: a file system that cannot sync a folder; there is no more to be had from it.
-  if (!descriptor.valid() || (::fsync(descriptor.get()) != 0 && errno != EINVAL)) {
-    throw_system_error(folder, "cannot sync the folder");
-  }
-}
-
 }  // namespace
 
 bool FileDescriptor::close() {
@@ -51,6 +42,25 @@ void throw_system_error(const fs::path& file, std::string_view doing) {
   throw DataError(fmt::format("{}: {}: {}", file.string(), doing, reason));
 }
 
+std::size_t write_some(const FileDescriptor& descriptor, std::span<const std::byte> bytes,
+                       const fs::path& file) {
+  ssize_t written = -1;
+  do {
+    written = ::write(descriptor.get(), bytes.data(), bytes.size());
+  } while (written < 0 && errno == EINTR);
+  if (written == 0) errno = ENOSPC;  // nothing was taken, and nobody says why
+  if (written <= 0) throw_system_error(file, "cannot be written");
+  return static_cast<std::size_t>(written);
+}
+
+void sync_folder(const fs::path& folder) {
+  const FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // EINVAL: a file system that cannot sync a folder; there is no more to be had from it.
+  if (!descriptor.valid() || (::fsync(descriptor.get()) != 0 && errno != EINVAL)) {
+    throw_system_error(folder, "cannot sync the folder");
+  }
+}
+
 AtomicFile::AtomicFile(fs::path file) : file_(std::move(file)) {
   // A file of the same name may be left from a dead process that had our number.
   do {
@@ -65,14 +75,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_.get(), bytes.data(), bytes.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      throw_system_error(file_, "cannot be written");
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+  while (!bytes.empty()) bytes = bytes.subspan(write_some(descriptor_, bytes, file_));
 }
 
 void AtomicFile::commit() {
@@ -81,7 +84,7 @@ void AtomicFile::commit() {
     throw_system_error(file_, "cannot be written");
   }
   temporary_.clear();
-  sync_folder(file_);
+  sync_folder(file_.has_parent_path() ? file_.parent_path() : ".");
 }
 
 bool AtomicFile::is_temporary(const fs::path& file) {

@@ -29,6 +29,14 @@ class FileDescriptor {
 // Throws DataError "<file>: <doing>: <the system's reason>" from errno.
 [[noreturn]] void throw_system_error(const std::filesystem::path& file, std::string_view doing);
 
+// Writes what the system takes at once, at least a byte of `bytes`, and answers how much that was. Throws
+// DataError, naming `file`.
+std::size_t write_some(const FileDescriptor& descriptor, std::span<const std::byte> bytes,
+                       const std::filesystem::path& file);
+
+// Brings what was made, renamed or removed in a folder to the disk. Throws DataError.
+void sync_folder(const std::filesystem::path& folder);
+
 // Writes a file all or nothing: a temporary file beside it, fsync, rename, fsync of the folder. Permissions
 // follow the umask. Throws DataError with the path and the system's reason; then what was there before is as
 // it was, and the temporary file is gone.

@@ -33,27 +33,41 @@ std::string checkpoint_name(std::int64_t step) {
   throw DataError(fmt::format("{}: {}: {}", file.string(), doing, error.message()));
 }
 
+// On disk when it returns, as are the parents that it made.
 void make_folder(const fs::path& dir) {
   std::error_code error;
+  std::vector<fs::path> missing;
+  for (fs::path path = fs::absolute(dir, error); !fs::exists(path, error) && !error;
+       path = path.parent_path()) {
+    missing.push_back(path);
+  }
   fs::create_directories(dir, error);
   if (error) throw_error(dir, "cannot be made", error);
   if (!fs::is_directory(dir, error)) throw DataError(fmt::format("{}: is no folder", dir.string()));
   if (::access(dir.c_str(), W_OK | X_OK) != 0) throw_system_error(dir, "cannot be written");
+  for (const fs::path& made : missing) sync_folder(made.parent_path());
+}
+
+// A disk that does not answer must not pass for a folder without checkpoints.
+fs::file_type type_of(const fs::path& file) {
+  std::error_code error;
+  const fs::file_status status = fs::status(file, error);
+  if (!fs::status_known(status)) throw_error(file, "cannot be looked at", error);
+  return status.type();
+}
+
+bool is_there(const fs::path& file) {
+  return type_of(file) != fs::file_type::not_found;
 }
 
 std::vector<fs::path> files_in(const fs::path& dir) {
   std::error_code error;
   std::vector<fs::path> files;
-  if (!fs::is_directory(dir, error)) return files;
+  if (type_of(dir) != fs::file_type::directory) return files;
   fs::directory_iterator entry(dir, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) files.push_back(entry->path());
   if (error) throw_error(dir, "cannot be read", error);
   return files;
-}
-
-bool is_there(const fs::path& file) {
-  std::error_code error;
-  return fs::exists(file, error);
 }
 
 void remove_file(const fs::path& file) {
@@ -173,17 +187,22 @@ std::optional<fs::path> RunDirectory::latest() const {
 
 std::vector<fs::path> RunDirectory::checkpoints() const {
   std::vector<fs::path> files = files_in(dir_ / "checkpoints");
-  std::erase_if(files, [](const fs::path& file) { return !step_of_checkpoint(file.filename().string()); });
+  std::erase_if(files, [](const fs::path& file) {
+    return !step_of_checkpoint(file.filename().string()) || type_of(file) != fs::file_type::regular;
+  });
   std::ranges::sort(files, {},
                     [](const fs::path& file) { return *step_of_checkpoint(file.filename().string()); });
   return files;
 }
 
-void RunDirectory::committed(std::int64_t step, std::int64_t keep) {
+void RunDirectory::committed(std::int64_t step) {
   if (!is_there(checkpoint(step))) {
     throw std::logic_error(fmt::format("{} was committed, but never written", checkpoint(step).string()));
   }
   write_text(latest_file(), checkpoint_name(step) + "\n");
+}
+
+void RunDirectory::prune(std::int64_t step, std::int64_t keep) {
   const std::vector<fs::path> all = checkpoints();
   const auto excess = static_cast<std::int64_t>(all.size()) - std::max<std::int64_t>(keep, 1);
   for (std::int64_t i = 0; i < excess; ++i) {

@@ -46,8 +46,11 @@ class RunDirectory {
   std::vector<std::filesystem::path> checkpoints() const;
 
   // After checkpoint(step) was written: points `latest` at it (temporary file, fsync, rename, fsync of the
-  // folder), then deletes all but the newest `keep`, and never checkpoint(step) itself.
-  void committed(std::int64_t step, std::int64_t keep);
+  // folder).
+  void committed(std::int64_t step);
+  // After that: deletes all checkpoints but the newest `keep`, and never checkpoint(step) itself. One that
+  // cannot be deleted is left to the next call.
+  void prune(std::int64_t step, std::int64_t keep);
 
   // Writes a small text file all or nothing.
   void write_text(const std::filesystem::path& file, std::string_view text) const;

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "comm/base/error.h"
 #include "comm/base/log.h"
 
 namespace lockstep {
@@ -29,7 +30,7 @@ void Recorder::trained(std::int64_t step, const BatchSums& sums, double lr, doub
     const ordered_json line{{"step", step}, {"epoch", epoch(step)},
                             {"loss", loss}, {"accuracy", accuracy},
                             {"lr", lr},     {"images_per_s", since_line_.images_per_s()}};
-    metrics_.write(line.dump());
+    write(metrics_, line.dump());
     since_line_ = {};
   }
 
@@ -58,7 +59,7 @@ void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores, co
   }
   line["val_seconds"] = seconds.evaluation;
   if (seconds.precise > 0) line["precise_seconds"] = seconds.precise;
-  metrics_.write(line.dump());
+  write(metrics_, line.dump());
   say(fmt::format("step {} (epoch {}): val_loss {:.4f}, val_accuracy {:.4f}", step, epoch(step),
                   scores[0].loss, scores[0].accuracy));
 }
@@ -72,6 +73,28 @@ void Recorder::skipped(std::int64_t step, const std::string& why, std::int64_t s
 void Recorder::say(const std::string& text) {
   progress_.clear();
   spdlog::info("{}", text);
+}
+
+void Recorder::warn(const std::string& text) {
+  progress_.clear();
+  spdlog::warn("{}", text);
+}
+
+void Recorder::write(JsonLines& lines, const std::string& line) {
+  try {
+    lines.write(line);
+  } catch (const DataError& error) {
+    if (!behind_) {
+      warn(fmt::format("{}; training goes on, and its lines are kept for the next save", error.what()));
+    }
+    behind_ = true;
+  }
+}
+
+void Recorder::sync() {
+  metrics_.sync();
+  if (digests_) digests_->sync();
+  behind_ = false;
 }
 
 double Recorder::images_per_s() const {

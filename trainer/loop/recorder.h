@@ -32,9 +32,14 @@ class Recorder {
     double precise = 0;
   };
   void evaluated(std::int64_t step, const std::vector<Score>& scores, const Seconds& seconds);
-  void digested(const std::string& line) { digests_->write(line); }
+  void digested(const std::string& line) { write(*digests_, line); }
   // A line on standard error, beside the progress line.
   void say(const std::string& text);
+  void warn(const std::string& text);
+
+  // Brings the lines so far to the disk. A line that could not be written when it came was warned of and
+  // kept; one that still cannot is a DataError.
+  void sync();
 
   double images_per_s() const;  // of the training steps so far
 
@@ -45,6 +50,7 @@ class Recorder {
     double images_per_s() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
   };
 
+  void write(JsonLines& lines, const std::string& line);
   std::int64_t epoch(std::int64_t step) const { return (step - 1) / steps_.per_epoch + 1; }
 
   const Config& config_;
@@ -54,6 +60,7 @@ class Recorder {
   Progress progress_;
   Pace since_line_;
   Pace whole_;
+  bool behind_ = false;  // some lines could not be written yet
 };
 
 }  // namespace lockstep

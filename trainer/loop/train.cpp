@@ -17,6 +17,7 @@
 #include "trainer/loop/identity.h"
 #include "trainer/loop/precise.h"
 #include "trainer/loop/recorder.h"
+#include "trainer/loop/saver.h"
 #include "trainer/loop/session.h"
 #include "trainer/loop/snapshot.h"
 #include "trainer/loop/start.h"
@@ -50,7 +51,7 @@ class Training {
         config_(session.config()),
         directory_(directory),
         recorder_(recorder),
-        saved_step_(session.counters().step) {
+        saver_(comm, session, directory, recorder) {
     entries_.resize(config_.normalization.running_stats.size());
     std::iota(entries_.begin(), entries_.end(), 0);
     if (config_.evaluation.batch_statistics) entries_.push_back(batch_statistics);
@@ -71,7 +72,7 @@ class Training {
       if (due(config_.evaluation.every_epochs, config_.evaluation.every_steps, step(), session_.steps()))
         evaluate();
       if (due(config_.checkpoint.every_epochs, config_.checkpoint.every_steps, step(), session_.steps()))
-        save();
+        save(step() == session_.steps().total);
       if (step() == config_.train.stop_at_step && step() < session_.steps().total) return stop();
     }
     finish();
@@ -229,25 +230,20 @@ class Training {
   // Every save begins with it, so that what rank 0 writes is what all of them hold.
   void check_identity() { require_equal_state(comm_, step(), session_.state()); }
 
-  void save() {
+  // `must`: this one may not wait for the next that is due.
+  void save(bool must) {
     require_finite();
     make_precise();
-    comm_.set_phase("checkpoint");
     check_identity();
-    agree(comm_, "checkpoint", [&] {
-      if (directory_ == nullptr) return;
-      save_tensors(directory_->checkpoint(step()), session_.state(), session_.metadata());
-      directory_->committed(step(), config_.checkpoint.keep);
-    });
-    saved_step_ = step();
+    while (!saver_.checkpoint() && must) continue;
   }
 
   Outcome stop() {
-    if (saved_step_ != step() || step() == 0) save();
+    if (saver_.saved_step() != step() || step() == 0) save(true);
     raise_failure();
     if (recorder_ != nullptr) {
-      recorder_->say(fmt::format("stopped after step {} of {}, and saved; go on with --resume", step(),
-                                 session_.steps().total));
+      recorder_->say(fmt::format("stopped after step {} of {}, and saved; go on with --resume{}", step(),
+                                 session_.steps().total, saver_.failures()));
     }
     return Outcome::stopped;
   }
@@ -257,13 +253,11 @@ class Training {
     raise_failure();
     make_precise();
     check_identity();
-    agree(comm_, "final model", [&] {
-      if (directory_ != nullptr)
-        save_tensors(directory_->final_file(), session_.model().state(), session_.metadata());
-    });
+    while (!saver_.final_model()) continue;
     if (recorder_ == nullptr) return;
-    recorder_->say(fmt::format("finished {} steps at {:.0f} images/s; {}", step(), recorder_->images_per_s(),
-                               directory_->final_file().string()));
+    recorder_->say(fmt::format("finished {} steps at {:.0f} images/s; {}{}", step(),
+                               recorder_->images_per_s(), directory_->final_file().string(),
+                               saver_.failures()));
   }
 
   Communicator& comm_;
@@ -271,11 +265,11 @@ class Training {
   const Config& config_;
   RunDirectory* directory_;
   Recorder* recorder_;
+  Saver saver_;
   std::vector<std::size_t> entries_;
   Snapshot before_;     // the last step; with train.on_divergence: skip
   bool finite_ = true;  // the weights, after the last step
   std::exception_ptr failure_;
-  std::int64_t saved_step_;
   std::int64_t precise_step_ = -1;  // of whose weights the `precise` statistics are
 };
 

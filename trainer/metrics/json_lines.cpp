@@ -1,5 +1,10 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -47,13 +52,25 @@ void drop_lines(const fs::path& file, std::int64_t keep_until) {
 JsonLines::JsonLines(fs::path file, std::int64_t keep_until) : file_(std::move(file)) {
   std::error_code error;
   if (fs::is_regular_file(file_, error)) drop_lines(file_, keep_until);
-  stream_.open(file_, std::ios::binary | std::ios::app);
-  if (!stream_) throw_system_error(file_, "cannot be written");
+  descriptor_.reset(::open(file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  if (!descriptor_.valid()) throw_system_error(file_, "cannot be written");
 }
 
 void JsonLines::write(const std::string& json) {
-  stream_ << json << '\n' << std::flush;
-  if (!stream_) throw_system_error(file_, "cannot be written");
+  unwritten_ += json + '\n';
+  flush();
+}
+
+void JsonLines::flush() {
+  while (!unwritten_.empty()) {
+    unwritten_.erase(0, write_some(descriptor_, std::as_bytes(std::span(unwritten_)), file_));
+  }
+}
+
+void JsonLines::sync() {
+  flush();
+  // EINVAL: no file, but a pipe that somebody put in its place.
+  if (::fsync(descriptor_.get()) != 0 && errno != EINVAL) throw_system_error(file_, "cannot be written");
 }
 
 }  // namespace lockstep

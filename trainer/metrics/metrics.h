@@ -3,14 +3,16 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string>
 
+#include "trainer/checkpoint/atomic_file.h"
+
 namespace lockstep {
 
-// Lines of metrics.jsonl and digests.jsonl, one JSON object each, flushed a line at a time. Failures are
-// DataError with the path and the system's reason.
+// Lines of metrics.jsonl and digests.jsonl, one JSON object each, written a line at a time. Failures are
+// DataError with the path and the system's reason. What could not be written is kept, and goes first with the
+// next line, so that a disk that was full for a while leaves neither a gap nor a torn line.
 class JsonLines {
  public:
   // Opens for appending, after dropping every line whose "step" is beyond `keep_until` and every one that is
@@ -19,10 +21,15 @@ class JsonLines {
   JsonLines(std::filesystem::path file, std::int64_t keep_until);
   // One JSON object in one line, without the line's end.
   void write(const std::string& json);
+  // Brings all lines so far to the disk.
+  void sync();
 
  private:
+  void flush();
+
   std::filesystem::path file_;
-  std::ofstream stream_;
+  FileDescriptor descriptor_;
+  std::string unwritten_;
 };
 
 // One progress line: percent, step, epoch, loss, accuracy, images/s, time left. Where standard error is a

@@ -222,8 +222,9 @@ TEST_F(RunDirectoryTest, PointsLatestAtWhatWasCommittedAndPrunes) {
   RunDirectory run = open(Open::fresh);
   for (const std::int64_t step : {10, 20, 30, 40}) {
     write_file(run.checkpoint(step), "");
-    run.committed(step, 2);
+    run.committed(step);
     EXPECT_EQ(run.latest(), run.checkpoint(step));
+    run.prune(step, 2);
   }
   EXPECT_EQ(read_file(dir_ / "checkpoints/latest"), "step-00000040.safetensors\n");
   EXPECT_THAT(checkpoint_names(),
@@ -235,16 +236,25 @@ TEST_F(RunDirectoryTest, NeverPrunesWhatLatestNames) {
   write("checkpoints/step-00000010.safetensors");
   write("checkpoints/step-00000005.safetensors");
   RunDirectory run = open(Open::resume);
-  run.committed(10, 1);
+  run.committed(10);
+  run.prune(10, 1);
   EXPECT_EQ(run.latest(), run.checkpoint(10));
   EXPECT_THAT(run.checkpoints(), ElementsAre(run.checkpoint(10), run.checkpoint(50)));
-  run.committed(10, 0);
+  run.prune(10, 0);
   EXPECT_THAT(run.checkpoints(), ElementsAre(run.checkpoint(10), run.checkpoint(50)));
 }
 
 TEST_F(RunDirectoryTest, CommitsNoCheckpointThatWasNotWritten) {
-  EXPECT_THROW(open(Open::fresh).committed(3, 1), std::logic_error);
+  EXPECT_THROW(open(Open::fresh).committed(3), std::logic_error);
   EXPECT_FALSE(std::filesystem::exists(dir_ / "checkpoints/latest"));
+}
+
+TEST_F(RunDirectoryTest, TakesNoFolderForACheckpoint) {
+  write("checkpoints/step-00000001.safetensors");
+  write("checkpoints/step-00000002.safetensors/file");
+  const RunDirectory run = open(Open::resume);
+  EXPECT_THAT(run.checkpoints(), ElementsAre(run.checkpoint(1)));
+  EXPECT_EQ(run.latest(), run.checkpoint(1));
 }
 
 TEST_F(RunDirectoryTest, KnowsWhetherTheRunIsFinished) {

@@ -1,5 +1,6 @@
 #include "trainer/loop/train.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -30,6 +31,7 @@
 namespace lockstep {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using Open = RunDirectory::Open;
 
@@ -73,6 +75,11 @@ class Train : public testing::Test {
     std::ifstream stream(folder_ / file, std::ios::binary);
     EXPECT_TRUE(stream) << file;
     return {std::istreambuf_iterator<char>(stream), {}};
+  }
+  // A folder in the place of the checkpoint: its save must fail, whoever the user is.
+  void forbid_checkpoint(const std::string& run, int step) const {
+    std::filesystem::create_directories(folder_ / run /
+                                        fmt::format("checkpoints/step-{:08}.safetensors/x", step));
   }
   // metrics.jsonl without what depends on the clock.
   std::vector<nlohmann::json> metrics(const std::string& run) const {
@@ -324,6 +331,46 @@ TEST_F(Train, AStopTellsOfLinesThatCouldNotBeWritten) {
   std::filesystem::create_symlink("/dev/full", folder_ / "run/metrics.jsonl");
   config_.train.stop_at_step = 1;
   EXPECT_THROW(run(in("run"), 2, Open::resume), DataError);
+}
+
+TEST_F(Train, ASaveThatFailsIsLeftToTheNext) {
+  config_.checkpoint = {.every_epochs = std::nullopt, .every_steps = 1, .keep = 10};
+  run(in("whole"), 1);
+  for (const int step : {2, 3, 5}) forbid_checkpoint("run", step);
+  EXPECT_EQ(run(in("run"), 3, Open::resume), Outcome::finished);
+  for (const std::string file :
+       {"checkpoints/step-00000004.safetensors", "checkpoints/step-00000006.safetensors",
+        "checkpoints/latest", "final.safetensors", "digests.jsonl"}) {
+    EXPECT_EQ(bytes("run/" + file), bytes("whole/" + file)) << file;
+  }
+}
+
+TEST_F(Train, ThreeSavesThatFailInARowEndTheRunOnAllWorkers) {
+  config_.checkpoint = {.every_epochs = std::nullopt, .every_steps = 1, .keep = 10};
+  for (const int step : {2, 3, 4}) forbid_checkpoint("run", step);
+  std::atomic<int> ended{0};
+  run_workers({Workers::Kind::threads, 3, 0}, config_.comm, [&](Communicator& comm) {
+    try {
+      train(comm, in("run"), Open::resume);
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr("step 4"), HasSubstr("step-00000004.safetensors"),
+                                      HasSubstr("step-00000001.safetensors is whole")));
+      ++ended;
+    }
+  });
+  EXPECT_EQ(ended, 3);
+  EXPECT_EQ(bytes("run/checkpoints/latest"), "step-00000001.safetensors\n");
+}
+
+TEST_F(Train, NoStopAndNoEndWithoutASave) {
+  forbid_checkpoint("stopped", 3);
+  Config config = in("stopped");
+  config.train.stop_at_step = 3;
+  EXPECT_THROW(run(config, 2, Open::resume), DataError);
+
+  forbid_checkpoint("finished", 8);
+  EXPECT_THROW(run(in("finished"), 2, Open::resume), DataError);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "finished/final.safetensors"));
 }
 
 TEST_F(Train, AStopWhileTheRunDirectoryIsInUseEndsTheWait) {

@@ -91,6 +91,18 @@ TEST_F(JsonLinesTest, TellsWhyALineCouldNotBeWritten) {
   EXPECT_EQ(message, file_.string() + ": cannot be written: File too large");
 }
 
+TEST_F(JsonLinesTest, WritesLaterWhatItCouldNotWrite) {
+  JsonLines lines(file_, 0);
+  {
+    const FileSizeLimit limit(10);  // in the middle of the first line
+    EXPECT_THROW(lines.write(R"({"step":1,"loss":2})"), DataError);
+    EXPECT_THROW(lines.write(R"({"step":2})"), DataError);
+    EXPECT_THROW(lines.sync(), DataError);
+  }
+  lines.sync();
+  EXPECT_EQ(read_file(file_), "{\"step\":1,\"loss\":2}\n{\"step\":2}\n");
+}
+
 TEST_F(JsonLinesTest, KeepsTheOldFileWhereItCannotBeReplaced) {
   const std::string before = R"({"step":1,"note":")" + std::string(100, 'x') + "\"}\n{\"step\":2}\n";
   write_file(file_, before);

@@ -1,0 +1,95 @@
+#include "trainer/loop/saver.h"
+
+#include <fmt/format.h>
+
+#include "comm/base/error.h"
+#include "trainer/loop/agree.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int most_in_a_row = 3;
+
+}  // namespace
+
+Saver::Saver(Communicator& comm, Session& session, RunDirectory* directory, Recorder* recorder)
+    : comm_(comm),
+      session_(session),
+      directory_(directory),
+      recorder_(recorder),
+      saved_step_(session.counters().step) {}
+
+bool Saver::checkpoint() {
+  const bool saved = attempt("checkpoint", [&] {
+    save_tensors(directory_->checkpoint(step()), session_.state(), session_.metadata());
+    directory_->committed(step());
+    prune();
+  });
+  if (saved) saved_step_ = step();
+  return saved;
+}
+
+bool Saver::final_model() {
+  return attempt("final model", [&] {
+    save_tensors(directory_->final_file(), session_.model().state(), session_.metadata());
+  });
+}
+
+// Whoever resumes from the file must find the lines of its steps, so they come first.
+bool Saver::attempt(std::string_view name, const std::function<void()>& write) {
+  comm_.set_phase(fmt::format("{} of step {}", name, step()));
+  try {
+    agree(comm_, name, [&] {
+      if (directory_ == nullptr) return;
+      try {
+        recorder_->sync();
+        write();
+      } catch (const DataError& error) {
+        throw DataError(fmt::format("{}; {}", error.what(), what_loads()));
+      }
+    });
+    failures_in_a_row_ = 0;
+    return true;
+  } catch (const DataError& error) {
+    ++failures_;
+    if (++failures_in_a_row_ == most_in_a_row) {
+      throw DataError(fmt::format(
+          "step {}: the {} could not be saved, the failure number {} in a row: {}. Mend that, and go on "
+          "with --resume",
+          step(), name, most_in_a_row, error.what()));
+    }
+    if (recorder_ != nullptr) {
+      recorder_->warn(
+          fmt::format("step {}: the {} could not be saved, failure {} in a row of {} that end the run: {}",
+                      step(), name, failures_in_a_row_, most_in_a_row, error.what()));
+    }
+    return false;
+  }
+}
+
+// The new checkpoint is there, so an old one that cannot be deleted is no failure of the save.
+void Saver::prune() {
+  try {
+    directory_->prune(step(), session_.config().checkpoint.keep);
+  } catch (const DataError& error) {
+    recorder_->warn(
+        fmt::format("step {}: the checkpoint was saved, but an old one is left: {}", step(), error.what()));
+  }
+}
+
+std::string Saver::what_loads() const {
+  try {
+    const auto latest = directory_->latest();
+    return latest ? fmt::format("{} is whole, and loads", latest->string())
+                  : "there is no checkpoint to go on from yet";
+  } catch (const DataError&) {
+    return "nor can the checkpoints be listed";
+  }
+}
+
+std::string Saver::failures() const {
+  if (failures_ == 0) return "";
+  return fmt::format("; {} save{} failed", failures_, failures_ == 1 ? "" : "s");
+}
+
+}  // namespace lockstep
