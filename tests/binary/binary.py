@@ -18,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MPIRUN = str(ROOT / "scripts" / "mpirun.sh")
+LAUNCH = str(ROOT / "scripts" / "launch.sh")
 LOCKSTEP = os.environ.get("LOCKSTEP", str(ROOT / "build" / "release" / "lockstep"))
 
 
@@ -42,9 +43,9 @@ class Result:
         return [line for line in self.err.splitlines() if words in line]
 
 
-def command(arguments, workers=None, other=None, launcher_options=()):
-    """Under mpirun with this many workers, and one with arguments of its own, or without a launcher."""
-    launcher = [MPIRUN, "-n", str(workers), *launcher_options] if workers else []
+def command(arguments, workers=None, other=None, launcher=MPIRUN, options=()):
+    """Under a launcher with this many workers, and one with arguments of its own, or without any."""
+    launcher = [launcher, "-n", str(workers), *options] if workers else []
     last = [":", "-n", "1", LOCKSTEP, *map(str, other)] if other else []
     return [*launcher, LOCKSTEP, *map(str, arguments), *last]
 

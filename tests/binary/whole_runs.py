@@ -5,9 +5,7 @@ import json
 import os
 import re
 import resource
-import signal
 import subprocess
-import time
 
 from binary import MPIRUN, Cases, command, expect, run
 
@@ -133,42 +131,6 @@ def metrics_go_on_without_gap_or_repeat(room):
     room.train("--resume", *every)
     steps = [line["step"] for line in metrics(room) if "loss" in line]
     expect(steps == [1, 2, 3, 4], f"steps {steps}")
-
-
-def stop_by_signal(room, workers):
-    """Sends SIGUSR1 once the run has begun; it saves, answers 75, and resumes to the same files."""
-    # Every step is logged, so that the test sees it begin, and there are more than it can finish meanwhile.
-    long = ["--set", "schedule.steps=100000", "--set", "train.log_every=1", "--set", "evaluation.every_steps=100000",
-            "--set", "checkpoint.every_steps=100000"]
-    process = subprocess.Popen(command(["train", room.config, *long], workers), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    log = room.run / "metrics.jsonl"
-    while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGUSR1)
-    try:
-        err = process.communicate(timeout=30)[1]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        err = "did not end within 30 s"
-    expect(process.returncode == STOPPED, f"code {process.returncode}: {err}")
-
-    step = int(room.last_checkpoint().stem.removeprefix("step-"))
-    further = [*long, "--set", f"train.stop_at_step={step + 3}"]
-    must(STOPPED, run("train", room.config, "--resume", *further))
-    resumed = room.last_checkpoint().read_bytes()
-    must(STOPPED, run("train", room.config, "--overwrite", *further))
-    expect(room.last_checkpoint().read_bytes() == resumed, "the resumed run has another checkpoint")
-
-
-@cases
-def stops_at_usr1(room):
-    stop_by_signal(room, workers=None)
-
-
-@cases
-def stops_at_usr1_under_mpirun(room):
-    stop_by_signal(room, workers=2)
 
 
 @cases

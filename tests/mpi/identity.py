@@ -40,7 +40,7 @@ def resume_with_flip(room, workers, rank, tensor, check_every):
     }
     exported = [option for name, value in flip.items() for option in ("-x", f"{name}={value}")]
     arguments = ["train", room.config, "--resume", "--set", f"comm.check_every={check_every}"]
-    return binary.run(*arguments, workers=workers, launcher_options=exported)
+    return binary.run(*arguments, workers=workers, options=exported)
 
 
 def saved(room):

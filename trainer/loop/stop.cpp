@@ -1,7 +1,9 @@
 #include "trainer/loop/stop.h"
 
+#include <array>
 #include <atomic>
 #include <csignal>
+#include <cstddef>
 
 namespace lockstep {
 namespace {
@@ -9,24 +11,22 @@ namespace {
 std::atomic<bool> asked{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
-void install(void (*handler)(int)) {
-  struct sigaction action {};
-  action.sa_handler = handler;
-  action.sa_flags =
-      SA_RESTART | SA_ONSTACK;  // never on a stack that compiled kernels use (prepare_compute_thread)
-  sigaction(SIGUSR1, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
+constexpr std::array signals{SIGUSR1, SIGTERM};
+std::array<struct sigaction, signals.size()> before{};
 
 }  // namespace
 
 StopSignals::StopSignals() {
   asked = false;
-  install([](int) { asked = true; });
+  struct sigaction action {};
+  action.sa_handler = [](int) { asked = true; };
+  action.sa_flags =
+      SA_RESTART | SA_ONSTACK;  // never on a stack that compiled kernels use (prepare_compute_thread)
+  for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &action, &before[i]);
 }
 
 StopSignals::~StopSignals() {
-  install(SIG_DFL);
+  for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &before[i], nullptr);
 }
 
 bool StopSignals::requested() {

@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# A job that stops when it is asked to, and is run again when it fails.
+#   scripts/launch.sh -n WORKERS [OPTION]... [MPIRUN OPTION]... lockstep train CONFIG.yaml ...
+#     --restarts K         run it again with --resume after a failure, at most K times in a row (3)
+#     --pause SECONDS      before the first of them; twice as long before each further one, up to 5 minutes (5)
+#     --least M            where a job failed before it saved anything, try with a worker less, down to M (WORKERS)
+#     --hosts H:SLOTS,...  run on those of these hosts that answer to ssh, where they have room for M workers
+# TERM, INT and HUP ask the job to save and end, and the answer is 75; mpirun by itself would do that for USR1 alone.
+# A job that ended well, was stopped, or answered 2, 3 or 5 is not run again: it would answer the same. A checkpoint
+# newer than the last (as seen from here, in run_dir) is progress, and starts count and pause anew.
+set -euo pipefail
+
+here=$(dirname "$0")
+say() { printf 'launch: %s\n' "$*" >&2; }
+refuse() {
+  say "$*"
+  sed -n '3,7s/^# \?//p' "$0" >&2
+  exit 2
+}
+
+workers='' restarts=3 pause=5 least='' hosts=''
+while (($# >= 2)); do
+  case $1 in
+    -n) workers=$2 ;;
+    --restarts) restarts=$2 ;;
+    --pause) pause=$2 ;;
+    --least) least=$2 ;;
+    --hosts) hosts=$2 ;;
+    *) break ;;
+  esac
+  shift 2
+done
+: "${least:=$workers}"
+[[ $workers =~ ^[1-9][0-9]*$ ]] || refuse "-n wants a number of workers, not '$workers'"
+[[ $restarts =~ ^[0-9]+$ ]] || refuse "--restarts wants a number, not '$restarts'"
+[[ $pause =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse "--pause wants seconds, not '$pause'"
+if ! [[ $least =~ ^[1-9][0-9]*$ ]] || ((least > workers)); then
+  refuse "--least wants 1 to $workers workers, not '$least'"
+fi
+[[ " $* " != *' : '* ]] || refuse 'a ":" makes several commands; this launches one'
+
+# launch: mpirun's options and the binary. train: the command; again: what it is from the second time on.
+launch=()
+while (($#)) && [[ $1 != train ]]; do
+  launch+=("$1")
+  shift
+done
+((${#launch[@]} && $#)) || refuse 'this launches lockstep train'
+train=("$@") again=()
+for argument; do
+  [[ $argument == --overwrite || $argument == --resume ]] || again+=("$argument")
+done
+
+run_dir=$("${launch[-1]}" config "${again[@]:1}" 2>/dev/null | sed -n 's/^run_dir: *//p' | tr -d \'\") || true
+again+=(--resume)
+# The step of the newest checkpoint, -1 where there is none.
+saved_step() {
+  local step
+  step=$(sed -n 's/^step-0*\([0-9]\+\)\.safetensors$/\1/p' "$run_dir/checkpoints/latest" 2>/dev/null) || true
+  echo "${step:--1}"
+}
+
+# Those of --hosts that answer, each with its slots.
+answering_hosts() {
+  local host list=() found=()
+  IFS=, read -ra list <<<"$hosts"
+  for host in "${list[@]}"; do
+    if ssh -n -o BatchMode=yes -o ConnectTimeout=5 "${host%%:*}" true 2>/dev/null; then
+      found+=("$host")
+    else
+      say "${host%%:*} does not answer, and is left out"
+    fi
+  done
+  (IFS=, && echo "${found[*]}")
+}
+slots_of() { tr , '\n' <<<"$1" | awk -F: 'NF { slots += NF > 1 ? $2 : 1 } END { print slots + 0 }'; }
+
+asked=false interrupted=false job='' asking='' sleeper=''
+# A request that comes before mpirun or a rank listens is lost, so it is repeated: they ignore it until they listen.
+trap '' USR1
+ask() {
+  interrupted=true
+  if $asked; then return; fi
+  asked=true
+  say 'asked to stop: the job saves a checkpoint and ends'
+  if [[ -z $job ]]; then exit 75; fi
+  (trap '' TERM INT HUP && while kill -USR1 "$job"; do sleep 1; done) &>/dev/null &
+  asking=$!
+}
+trap ask TERM INT HUP
+trap 'kill $sleeper $asking 2>/dev/null || true' EXIT
+
+# Leaves in `code` what the job answers. It is a process group of its own: what a terminal sends to all comes here alone.
+run_job() {
+  local status
+  set -m
+  "$here/mpirun.sh" "$@" </dev/null &
+  job=$!
+  set +m
+  while
+    interrupted=false
+    status=0
+    wait "$job" || status=$?
+    ((status == 127)) || code=$status
+    $interrupted
+  do :; done
+  job=''
+}
+
+code=0 failures=0 rest=$pause most=$workers before=$(saved_step)
+while true; do
+  n=$most options=()
+  if [[ -n $hosts ]]; then
+    alive=$(answering_hosts)
+    slots=$(slots_of "$alive")
+    n=$((most < slots ? most : slots)) options=(--host "$alive")
+  fi
+  if ((n < least)); then
+    say "there is room for $n workers only, of at least $least"
+    code=4
+  else
+    run_job -n "$n" "${options[@]}" "${launch[@]}" "${train[@]}"
+  fi
+  case $code in 0 | 2 | 3 | 5 | 75) exit "$code" ;; esac
+  if $asked; then exit "$code"; fi
+
+  train=("${again[@]}")
+  now=$(saved_step)
+  if ((now > before)); then
+    failures=0 rest=$pause most=$workers before=$now
+  else
+    most=$((n > least ? n - 1 : least))
+  fi
+  if ((failures == restarts)); then
+    say "code $code, and $restarts restarts in a row without progress: this was the last one"
+    exit "$code"
+  fi
+  failures=$((failures + 1))
+  say "code $code; in $rest s it goes on $( ((now < 0)) && echo afresh || echo "after step $now")" \
+    "with up to $most workers (restart $failures of $restarts without progress)"
+  sleep "$rest" &
+  sleeper=$!
+  wait $sleeper || true
+  rest=$(awk "BEGIN { rest = 2 * $rest; print rest < 300 ? rest : 300 }")
+done

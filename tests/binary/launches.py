@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""scripts/launch.sh: when a job is run again, with how many workers, and when not. A program that answers as it is told
+stands in for lockstep; stops.py and the drills have the real one."""
+
+import os
+import signal
+import subprocess
+
+from binary import LAUNCH, Cases, expect
+
+# Answers the code that its turn has, and tells how it was started. "+" before a code: a new checkpoint before that.
+STAND_IN = """\
+#!/usr/bin/env python3
+import os, pathlib, sys
+room = pathlib.Path({room!r})
+if sys.argv[1] == "config":
+    print("run_dir: " + str(room / "run"))
+    sys.exit()
+if os.environ["OMPI_COMM_WORLD_RANK"] != "0":
+    sys.exit()
+turns = room / "turns"
+turn = len(turns.read_text().splitlines()) if turns.exists() else 0
+with turns.open("a") as file:
+    print(os.environ["OMPI_COMM_WORLD_SIZE"], *sys.argv[2:], file=file)
+answers = {answers!r}
+answer = answers[min(turn, len(answers) - 1)]
+if answer[0] == "+":
+    (room / "run" / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (room / "run" / "checkpoints" / "latest").write_text(f"step-{{turn:08}}.safetensors\\n")
+sys.exit(int(answer.lstrip("+")))
+"""
+# For ssh: the host "gone" does not answer.
+SSH = """\
+#!/usr/bin/env bash
+[[ " $* " != *" gone "* ]]
+"""
+
+cases = Cases()
+
+
+class Launched:
+    def __init__(self, room, answers, *options, arguments=(), wait=True):
+        program = room.folder / "lockstep"
+        program.write_text(STAND_IN.format(room=str(room.folder), answers=answers))
+        ssh = room.folder / "ssh"
+        ssh.write_text(SSH)
+        for file in [program, ssh]:
+            file.chmod(0o755)
+        self.turns_file = room.folder / "turns"
+        self.process = subprocess.Popen(
+            [LAUNCH, *options, str(program), "train", "my.yaml", *arguments], stderr=subprocess.PIPE,
+            text=True, env={**os.environ, "PATH": f"{room.folder}:{os.environ['PATH']}"})
+        if wait:
+            self.end()
+
+    def end(self):
+        self.err = self.process.communicate(timeout=120)[1]
+        self.code = self.process.returncode
+
+    def turns(self):
+        """Of each run: workers and arguments."""
+        return self.turns_file.read_text().splitlines() if self.turns_file.exists() else []
+
+    def expect(self, code, turns):
+        expect(self.code == code, f"code {self.code} instead of {code}: {self.err}")
+        expect(self.turns() == turns, f"was started so: {self.turns()}, not {turns}\n{self.err}")
+
+
+QUICK = ["--pause", "0.01"]
+FIRST, AGAIN = "1 my.yaml", "1 my.yaml --resume"
+
+
+@cases
+def runs_once_what_would_answer_the_same(room):
+    for code in [0, 2, 3, 5, 75]:
+        (room.folder / "turns").unlink(missing_ok=True)
+        Launched(room, [str(code)], "-n", "1", *QUICK).expect(code, [FIRST])
+
+
+@cases
+def gives_up_after_so_many_failures(room):
+    Launched(room, ["4"], "-n", "1", "--restarts", "2", *QUICK).expect(4, [FIRST, AGAIN, AGAIN])
+
+
+@cases
+def progress_starts_the_count_anew(room):
+    answers = ["4", "+4", "+1", "+4", "0"]
+    Launched(room, answers, "-n", "1", "--restarts", "1", *QUICK).expect(0, [FIRST, *4 * [AGAIN]])
+
+
+@cases
+def waits_longer_each_time_until_there_is_progress(room):
+    launched = Launched(room, ["4", "4", "+4", "4", "4"], "-n", "1", "--restarts", "2", *QUICK)
+    pauses = [line.split(" in ")[1].split(" s ")[0] for line in launched.err.splitlines() if "it goes on" in line]
+    expect(pauses == ["0.01", "0.02", "0.01", "0.02"], f"pauses {pauses}: {launched.err}")
+
+
+@cases
+def overwrites_once(room):
+    launched = Launched(room, ["4", "0"], "-n", "1", *QUICK, arguments=["--overwrite", "--set", "a=b c"])
+    launched.expect(0, ["1 my.yaml --overwrite --set a=b c", "1 my.yaml --set a=b c --resume"])
+
+
+@cases
+def what_does_not_start_is_tried_with_fewer_workers(room):
+    launched = Launched(room, ["4", "4", "4", "+4", "0"], "-n", "3", "--least", "2", "--restarts", "3", *QUICK)
+    expect([turn[0] for turn in launched.turns()] == ["3", "2", "2", "2", "3"], f"{launched.turns()} {launched.err}")
+
+
+@cases
+def hosts_that_are_gone_are_left_out(room):
+    launched = Launched(room, ["0"], "-n", "3", "--least", "2", "--hosts", "localhost:2,gone:2", *QUICK)
+    launched.expect(0, ["2 my.yaml"])
+    expect("gone does not answer" in launched.err, launched.err)
+
+
+@cases
+def too_few_hosts_are_a_failure(room):
+    launched = Launched(room, ["0"], "-n", "3", "--hosts", "localhost:2,gone:2", "--restarts", "1", *QUICK)
+    launched.expect(4, [])
+
+
+@cases
+def a_request_in_a_pause_ends_it(room):
+    launched = Launched(room, ["4"], "-n", "1", "--pause", "1000", wait=False)
+    for line in launched.process.stderr:
+        if "it goes on" in line:
+            break
+    launched.process.send_signal(signal.SIGTERM)
+    launched.end()
+    launched.expect(75, [FIRST])
+
+
+@cases
+def refuses_what_it_does_not_understand(room):
+    for options in [["-n", "0"], ["-n", "two"], ["--restarts", "1"], ["-n", "2", "--least", "3"], ["-n", "1", "--pause", "x"]]:
+        launched = Launched(room, ["0"], *options)
+        launched.expect(2, [])
+        expect("scripts/launch.sh -n WORKERS" in launched.err, launched.err)
+
+
+if __name__ == "__main__":
+    cases.main(lambda case, room: case(room))
