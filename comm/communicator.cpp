@@ -1,6 +1,7 @@
 #include "comm/communicator.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <numeric>
@@ -13,6 +14,13 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int polls_before_yield = 100;
+constexpr auto between_listening = 10ms;  // of waiting
+
+double in_seconds(std::chrono::milliseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+}  // namespace
 
 std::string_view name_of(Lane lane) {
   switch (lane) {
@@ -26,14 +34,12 @@ std::string_view name_of(Lane lane) {
   return "?";
 }
 
-}  // namespace
-
 std::string describe(const CallSite& call) {
   return fmt::format("{} '{}' ({} #{}, {})", call.kind, call.name, name_of(call.lane), call.sequence,
                      call.phase);
 }
 
-Pending::Pending(std::unique_ptr<Operation> operation, const Communicator* owner, CallSite site)
+Pending::Pending(std::unique_ptr<Operation> operation, Communicator* owner, CallSite site)
     : operation_(std::move(operation)),
       owner_(owner),
       site_(std::move(site)),
@@ -66,18 +72,68 @@ void Pending::count_waiting() {
   const auto now = Clock::now();
   waited_ += std::min<Clock::duration>(now - last_poll_, std::max(timeout / 1000, 10ms));
   last_poll_ = now;
-  if (waited_ < timeout) return;
-  owner_->fail(site_, fmt::format("not finished after {:g} s: another worker died, hung or fell out of step "
-                                  "(comm.timeout_s is how long to wait for it)",
-                                  std::chrono::duration<double>(timeout).count()));
+  if (waited_ >= listened_ + between_listening) {
+    listened_ = waited_;
+    hear_the_others();
+  }
+  if (waited_ >= timeout / 2 && !warned_) {
+    warned_ = true;
+    warn();
+  }
+  if (waited_ >= timeout) give_up();
 }
 
-void Communicator::fail(const CallSite& call, std::string_view reason) const {
-  throw CommError(fmt::format("rank {} of {}: {}: {}", rank_, size_, describe(call), reason));
+void Pending::hear_the_others() {
+  try {
+    owner_->listen();
+  } catch (const CommError& error) {
+    owner_->fail(site_, error.what());
+  }
 }
 
-CallSite Communicator::begin(std::string_view kind, Lane lane, std::string_view name) {
-  return {kind, std::string(name), lane, sequence_[static_cast<std::size_t>(lane)]++, phase_};
+// Of all workers that wait for the same ones, the first speaks.
+void Pending::warn() {
+  const std::vector<int> missing = operation_->missing();
+  int speaker = 0;
+  while (std::ranges::count(missing, speaker) != 0) ++speaker;
+  if (owner_->rank() != speaker) return;
+  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(waited_);
+  spdlog::warn("{}: still waiting for {} after {:.2g} s; after {:g} s (comm.timeout_s) the job ends",
+               describe(site_), owner_->names_of(missing), in_seconds(waited), in_seconds(owner_->timeout()));
+}
+
+void Pending::give_up() {
+  owner_->fail(site_,
+               fmt::format("not finished after {:g} s: nothing from {}, which died, hung or fell out of "
+                           "step (comm.timeout_s is how long to wait)",
+                           in_seconds(owner_->timeout()), owner_->names_of(operation_->missing())));
+}
+
+void Communicator::set_phase(std::string phase) {
+  phase_ = std::move(phase);
+}
+
+std::string Communicator::name_of(int rank) const {
+  return fmt::format("rank {}", rank);
+}
+
+std::string Communicator::names_of(std::span<const int> ranks) const {
+  if (ranks.empty()) return "another worker";
+  std::string names;
+  for (const int rank : ranks) names += (names.empty() ? "" : ", ") + name_of(rank);
+  return names;
+}
+
+void Communicator::fail(const CallSite& call, std::string_view reason) {
+  throw CommError(
+      fmt::format("rank {} of {}: {}: {}{}", rank_, size_, describe(call), reason, consult(call)));
+}
+
+CallSite Communicator::begin(std::string_view kind, Lane lane, std::string_view name,
+                             std::string_view element) {
+  const auto sequence = sequence_[static_cast<std::size_t>(lane)]++;
+  CallSite call{std::string(kind), std::string(name), lane, sequence, phase_, std::string(element)};
+  return call;
 }
 
 void Communicator::check(std::string_view name, std::span<const std::size_t> counts,

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "comm/base/element.h"
 #include "comm/base/error.h"
 
 namespace lockstep {
@@ -21,14 +22,17 @@ namespace lockstep {
 enum class Lane : std::uint8_t { statistics, scatter, gather };
 inline constexpr int lane_count = 3;
 
-// What is under way, for messages.
+// What is under way: what all workers must call alike, and where this one stands, for messages.
 struct CallSite {
-  std::string_view kind;
+  std::string kind;
   std::string name;
   Lane lane = Lane::statistics;
   std::uint64_t sequence = 0;  // of its lane, so that all workers mean the same collective by it
   std::string phase;
+  std::string element;  // type of the elements
 };
+
+std::string_view name_of(Lane lane);
 
 // "all_gather 'bn1 moments' (statistics #42, step 7 forward)"
 std::string describe(const CallSite& call);
@@ -42,6 +46,8 @@ class Operation {
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
   virtual bool poll() = 0;
+  // The workers from which something is still to come; empty where that is not known.
+  virtual std::vector<int> missing() { return {}; }
 };
 
 class Communicator;
@@ -52,7 +58,7 @@ class Pending {
  public:
   Pending() = default;
   // No operation: the collective finished as it was started.
-  Pending(std::unique_ptr<Operation> operation, const Communicator* owner, CallSite site);
+  Pending(std::unique_ptr<Operation> operation, Communicator* owner, CallSite site);
 
   // Makes progress; true once finished. Throws CommError after the deadline.
   bool test();
@@ -65,12 +71,17 @@ class Pending {
   using Clock = std::chrono::steady_clock;
 
   void count_waiting();
+  void hear_the_others();
+  void warn();
+  [[noreturn]] void give_up();
 
   std::unique_ptr<Operation> operation_;
-  const Communicator* owner_ = nullptr;
+  Communicator* owner_ = nullptr;
   CallSite site_;
   Clock::time_point last_poll_;
   Clock::duration waited_{};
+  Clock::duration listened_{};  // waited_ when it last heard whether another worker is in trouble
+  bool warned_ = false;
 };
 
 // Who talks to whom. Moves typed arrays between the workers of one job; knows no tensor, layer or config,
@@ -95,15 +106,18 @@ class Communicator {
   // time that it computes between two polls does not.
   void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
   std::chrono::milliseconds timeout() const { return timeout_; }
+  // Whether a transport that does not see it anyway compares what the workers call.
+  void set_check_order(bool check) { check_order_ = check; }
+  bool checks_order() const { return check_order_; }
   // Where the run is, for messages: "step 7 forward".
-  void set_phase(std::string phase) { phase_ = std::move(phase); }
+  void set_phase(std::string phase);
   const std::string& phase() const { return phase_; }
 
   // Root's data to everyone's. `data` has the same size everywhere.
   template <class T>
   [[nodiscard]] Pending broadcast(Lane lane, std::string_view name, std::span<T> data, int root) {
     check_root(name, root);
-    auto call = begin("broadcast", lane, name);
+    auto call = begin("broadcast", lane, name, element_name<T>());
     auto operation = start_broadcast(call, std::as_writable_bytes(data), root);
     return {std::move(operation), this, std::move(call)};
   }
@@ -115,7 +129,7 @@ class Communicator {
                                    std::span<T> all, std::span<const std::size_t> counts) {
     check(name, counts, all.size());
     check_own(name, counts, mine.size());
-    auto call = begin("all_gather", lane, name);
+    auto call = begin("all_gather", lane, name, element_name<T>());
     auto operation =
         start_all_gather(call, std::as_bytes(mine), std::as_writable_bytes(all), in_bytes(counts, sizeof(T)));
     return {std::move(operation), this, std::move(call)};
@@ -128,14 +142,14 @@ class Communicator {
                                    std::span<const std::size_t> receive_counts) {
     check(name, send_counts, send.size());
     check(name, receive_counts, receive.size());
-    auto call = begin("all_to_all", lane, name);
+    auto call = begin("all_to_all", lane, name, element_name<T>());
     auto operation = start_all_to_all(call, std::as_bytes(send), in_bytes(send_counts, sizeof(T)),
                                       std::as_writable_bytes(receive), in_bytes(receive_counts, sizeof(T)));
     return {std::move(operation), this, std::move(call)};
   }
 
   [[nodiscard]] Pending barrier(Lane lane, std::string_view name) {
-    auto call = begin("barrier", lane, name);
+    auto call = begin("barrier", lane, name, "nothing");
     auto operation = start_barrier(call);
     return {std::move(operation), this, std::move(call)};
   }
@@ -158,13 +172,23 @@ class Communicator {
                                                       std::vector<std::size_t> receive_byte_counts) = 0;
   virtual std::unique_ptr<Operation> start_barrier(const CallSite& call) = 0;
 
-  // Throws CommError: "rank 1 of 4: <call>: <reason>".
-  [[noreturn]] void fail(const CallSite& call, std::string_view reason) const;
+  // "rank 2", and what a transport knows of where that is.
+  virtual std::string name_of(int rank) const;
+  // Throws CommError where another worker has found something wrong and asks what this one is at.
+  virtual void listen() {}
+  // What the workers tell each other once a call of this one failed, to be put behind the reason: whose calls
+  // do not fit, and who does not answer. Takes a second at most.
+  virtual std::string consult(const CallSite& /*call*/) { return ""; }
+
+  // Throws CommError: "rank 1 of 4: <call>: <reason>", and what the others say.
+  [[noreturn]] void fail(const CallSite& call, std::string_view reason);
 
  private:
   friend class Pending;
 
-  CallSite begin(std::string_view kind, Lane lane, std::string_view name);
+  // "rank 1, rank 2"; "another worker" for none.
+  std::string names_of(std::span<const int> ranks) const;
+  CallSite begin(std::string_view kind, Lane lane, std::string_view name, std::string_view element);
   // These throw std::logic_error, naming the collective, where its arguments do not fit each other.
   void check(std::string_view name, std::span<const std::size_t> counts, std::size_t total) const;
   void check_own(std::string_view name, std::span<const std::size_t> counts, std::size_t mine) const;
@@ -174,6 +198,7 @@ class Communicator {
   int rank_;
   int size_;
   std::chrono::milliseconds timeout_{60'000};
+  bool check_order_ = true;
   std::string phase_ = "start";
   std::array<std::uint64_t, lane_count> sequence_{};
 };

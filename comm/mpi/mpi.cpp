@@ -5,76 +5,20 @@
 
 #include <array>
 #include <exception>
-#include <limits>
+#include <numeric>
 #include <string>
 
 #include "comm/base/leave.h"
+#include "comm/mpi/calls.h"
+#include "comm/mpi/exchange.h"
+#include "comm/mpi/inquiry.h"
+#include "comm/watch/call_history.h"
 
 namespace lockstep {
 
 namespace {
 
-void require(int result) {
-  if (result == MPI_SUCCESS) return;
-  std::array<char, MPI_MAX_ERROR_STRING> text{};
-  int length = 0;
-  MPI_Error_string(result, text.data(), &length);
-  throw CommError(fmt::format("MPI: {}", std::string_view(text.data(), static_cast<std::size_t>(length))));
-}
-
-int as_int(std::size_t bytes) {
-  constexpr auto most = static_cast<std::size_t>(std::numeric_limits<int>::max());
-  if (bytes > most) {
-    throw CommError(
-        fmt::format("{} bytes in one call, MPI counts to {}: send it in pieces (for gradients, "
-                    "a smaller comm.bucket_mib)",
-                    bytes, most));
-  }
-  return static_cast<int>(bytes);
-}
-
-// Counts and displacements as MPI wants them.
-struct Pieces {
-  Pieces() = default;
-  explicit Pieces(const std::vector<std::size_t>& bytes) {
-    std::size_t offset = 0;
-    for (const std::size_t count : bytes) {
-      counts.push_back(as_int(count));
-      displacements.push_back(as_int(offset));
-      offset += count;
-    }
-  }
-  std::vector<int> counts;
-  std::vector<int> displacements;
-};
-
-// Owns what MPI reads until the request has finished, and is one of `open` until then. One that failed or
-// was dropped early stays open for ever: its handles are abandoned.
-class Request final : public Operation {
- public:
-  Request(int& open, Pieces sends, Pieces receives)
-      : sends_(std::move(sends)), receives_(std::move(receives)), open_(open) {
-    ++open_;
-  }
-
-  bool poll() override {
-    int finished = 0;
-    require(MPI_Test(&handle_, &finished, MPI_STATUS_IGNORE));
-    if (finished == 0) return false;
-    --open_;
-    return true;
-  }
-
-  MPI_Request* handle() { return &handle_; }
-  const Pieces& sends() const { return sends_; }
-  const Pieces& receives() const { return receives_; }
-
- private:
-  Pieces sends_;
-  Pieces receives_;
-  MPI_Request handle_ = MPI_REQUEST_NULL;
-  int& open_;
-};
+using namespace std::chrono_literals;
 
 struct World {
   int rank = 0;
@@ -91,19 +35,78 @@ World initialize() {
   return world;
 }
 
-class MpiCommunicator final : public Communicator {
+// The largest tag that MPI takes.
+int largest_tag() {
+  int* value = nullptr;
+  int found = 0;
+  require(MPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &value, &found));
+  return found != 0 ? *value : 32'767;  // what the standard promises
+}
+
+std::vector<std::string> hosts(int size) {
+  using Name = std::array<char, MPI_MAX_PROCESSOR_NAME>;
+  Name mine{};
+  int length = 0;
+  require(MPI_Get_processor_name(mine.data(), &length));
+  std::vector<Name> all(static_cast<std::size_t>(size));
+  require(MPI_Allgather(mine.data(), MPI_MAX_PROCESSOR_NAME, MPI_CHAR, all.data(), MPI_MAX_PROCESSOR_NAME,
+                        MPI_CHAR, MPI_COMM_WORLD));
+  std::vector<std::string> names;
+  for (const Name& name : all) names.emplace_back(name.data());
+  return names;
+}
+
+using Sizes = std::vector<std::size_t>;
+
+// Pieces that lie one behind the other.
+template <class Byte>
+class Pieces {
  public:
-  explicit MpiCommunicator(World world) : Communicator(world.rank, world.size) {
-    for (auto& lane : lanes_) {
-      require(MPI_Comm_dup(MPI_COMM_WORLD, &lane));
-      require(MPI_Comm_set_errhandler(lane, MPI_ERRORS_RETURN));
+  Pieces(std::span<Byte> all, const Sizes& sizes) : all_(all), sizes_(sizes), offsets_(sizes.size()) {
+    std::exclusive_scan(sizes.begin(), sizes.end(), offsets_.begin(), std::size_t{0});
+  }
+  std::span<Byte> operator[](int rank) const {
+    const auto index = static_cast<std::size_t>(rank);
+    return all_.subspan(offsets_[index], sizes_[index]);
+  }
+
+ private:
+  std::span<Byte> all_;
+  const Sizes& sizes_;
+  Sizes offsets_;
+};
+
+// A broadcast goes down a binomial tree: a worker hears from the one whose distance to the root has its
+// lowest bit cleared, and tells those that have one more, lower.
+struct Descent {
+  Descent(int rank, int size, int root) {
+    const auto at = [&](int distance) { return (root + distance) % size; };
+    const int distance = (rank - root + size) % size;
+    int bit = 1;
+    for (; bit < size && (distance & bit) == 0; bit *= 2) {
+    }
+    if (distance != 0) parent = at(distance - bit);
+    for (bit /= 2; bit > 0; bit /= 2) {
+      if (distance + bit < size) children.push_back(at(distance + bit));
     }
   }
+  std::optional<int> parent;
+  std::vector<int> children;
+};
+
+class MpiCommunicator final : public Communicator {
+ public:
+  explicit MpiCommunicator(World world)
+      : Communicator(world.rank, world.size),
+        largest_tag_(largest_tag()),
+        hosts_(hosts(world.size)),
+        inquiry_(world.rank, world.size) {}
 
   ~MpiCommunicator() override {
     // Finalizing waits for the others, who may be in a collective that this worker left by an exception.
     if (open_ != 0 || std::uncaught_exceptions() != 0) return;
-    for (auto& lane : lanes_) MPI_Comm_free(&lane);
+    for (auto& lane : lanes_) lane.free();
+    inquiry_.free();
     MPI_Finalize();
   }
 
@@ -119,53 +122,102 @@ class MpiCommunicator final : public Communicator {
  protected:
   std::unique_ptr<Operation> start_broadcast(const CallSite& call, std::span<std::byte> data,
                                              int root) override {
-    return start(call, {}, {}, [&](MPI_Comm lane, Request& request) {
-      return MPI_Ibcast(data.data(), as_int(data.size()), MPI_BYTE, root, lane, request.handle());
+    const bool is_root = rank() == root;
+    Sizes sends = none();
+    Sizes receives = none();
+    if (is_root) sends.assign(sends.size(), data.size());
+    receives[static_cast<std::size_t>(root)] = data.size();
+    return start(call, sends, receives, [&](Exchange& exchange) {
+      const Descent way(rank(), size(), root);
+      if (way.parent) exchange.receive(*way.parent, data);
+      for (const int child : way.children) {
+        if (is_root) exchange.send(child, data);
+        if (!is_root) exchange.pass_on(child, data);
+      }
     });
   }
 
   std::unique_ptr<Operation> start_all_gather(const CallSite& call, std::span<const std::byte> mine,
-                                              std::span<std::byte> all,
-                                              std::vector<std::size_t> byte_counts) override {
-    return start(call, {}, byte_counts, [&](MPI_Comm lane, Request& request) {
-      return MPI_Iallgatherv(mine.data(), as_int(mine.size()), MPI_BYTE, all.data(),
-                             request.receives().counts.data(), request.receives().displacements.data(),
-                             MPI_BYTE, lane, request.handle());
+                                              std::span<std::byte> all, Sizes byte_counts) override {
+    return start(call, Sizes(byte_counts.size(), mine.size()), byte_counts, [&](Exchange& exchange) {
+      const Pieces pieces(all, byte_counts);
+      each_other([&](int other) { exchange.receive(other, pieces[other]); });
+      each_other([&](int other) { exchange.send(other, mine); });
+      std::ranges::copy(mine, pieces[rank()].begin());
     });
   }
 
   std::unique_ptr<Operation> start_all_to_all(const CallSite& call, std::span<const std::byte> send,
-                                              std::vector<std::size_t> send_byte_counts,
-                                              std::span<std::byte> receive,
-                                              std::vector<std::size_t> receive_byte_counts) override {
-    return start(call, send_byte_counts, receive_byte_counts, [&](MPI_Comm lane, Request& request) {
-      const Pieces& sends = request.sends();
-      const Pieces& receives = request.receives();
-      return MPI_Ialltoallv(send.data(), sends.counts.data(), sends.displacements.data(), MPI_BYTE,
-                            receive.data(), receives.counts.data(), receives.displacements.data(), MPI_BYTE,
-                            lane, request.handle());
+                                              Sizes send_byte_counts, std::span<std::byte> receive,
+                                              Sizes receive_byte_counts) override {
+    const Pieces outgoing(send, send_byte_counts);
+    const Pieces incoming(receive, receive_byte_counts);
+    if (outgoing[rank()].size() != incoming[rank()].size()) {
+      throw std::logic_error(describe(call) + ": a worker sends itself what it receives");
+    }
+    return start(call, send_byte_counts, receive_byte_counts, [&](Exchange& exchange) {
+      each_other([&](int other) { exchange.receive(other, incoming[other]); });
+      each_other([&](int other) { exchange.send(other, outgoing[other]); });
+      std::ranges::copy(outgoing[rank()], incoming[rank()].begin());
     });
   }
 
   std::unique_ptr<Operation> start_barrier(const CallSite& call) override {
-    return start(call, {}, {},
-                 [](MPI_Comm lane, Request& request) { return MPI_Ibarrier(lane, request.handle()); });
+    return start(call, none(), none(), [&](Exchange& exchange) {
+      each_other([&](int other) { exchange.receive(other, {}); });
+      each_other([&](int other) { exchange.send(other, {}); });
+    });
+  }
+
+  std::string name_of(int rank) const override {
+    return fmt::format("rank {} on {}", rank, hosts_[static_cast<std::size_t>(rank)]);
+  }
+
+  void listen() override {
+    if (const auto other = inquiry_.begun_by()) throw CommError(name_of(*other) + " found something wrong");
+  }
+
+  std::string consult(const CallSite& call) override {
+    const auto told = inquiry_.hear(history_, 1s);
+    if (told.empty()) return "";
+    std::vector<std::string> names;
+    for (int rank = 0; rank < size(); ++rank) names.push_back(name_of(rank));
+    return verdict(call, rank(), told, names);
   }
 
  private:
-  template <class Begin>
-  std::unique_ptr<Operation> start(const CallSite& call, const std::vector<std::size_t>& sends,
-                                   const std::vector<std::size_t>& receives, const Begin& begin) {
+  Sizes none() const { return Sizes(static_cast<std::size_t>(size())); }
+
+  // Beginning with the next, so that not all send to the same one first.
+  template <class Work>
+  void each_other(const Work& work) const {
+    for (int distance = 1; distance < size(); ++distance) work((rank() + distance) % size());
+  }
+
+  std::optional<int> tag_of(const CallSite& call) const {
+    if (!checks_order()) return std::nullopt;
+    return static_cast<int>(order_key(call) % static_cast<std::uint64_t>(largest_tag_));
+  }
+
+  template <class Fill>
+  std::unique_ptr<Operation> start(const CallSite& call, const Sizes& sends, const Sizes& receives,
+                                   const Fill& fill) {
+    if (checks_order()) history_.record(call, sends, receives);
     try {
-      auto request = std::make_unique<Request>(open_, Pieces(sends), Pieces(receives));
-      require(begin(lanes_[static_cast<std::size_t>(call.lane)], *request));
-      return request;
+      MessageLane& lane = lanes_[static_cast<std::size_t>(call.lane)];
+      auto exchange = std::make_unique<Exchange>(lane, tag_of(call), open_);
+      fill(*exchange);
+      return exchange;
     } catch (const CommError& error) {
       fail(call, error.what());
     }
   }
 
-  std::array<MPI_Comm, lane_count> lanes_{};
+  int largest_tag_;
+  std::vector<std::string> hosts_;
+  CallHistory history_;
+  Inquiry inquiry_;
+  std::array<MessageLane, lane_count> lanes_;
   int open_ = 0;
 };
 

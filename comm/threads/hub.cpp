@@ -22,9 +22,11 @@ void check_sizes(int from, const Contribution& sender, int to, const Contributio
 }
 
 void check_fit(int rank, const Contribution& mine, int other, const Contribution& theirs) {
-  if (mine.call.kind != theirs.call.kind || mine.call.name != theirs.call.name) {
-    throw CommError(fmt::format("fell out of step: rank {} started {} where rank {} started {}", rank,
-                                describe(mine.call), other, describe(theirs.call)));
+  if (mine.call.kind != theirs.call.kind || mine.call.name != theirs.call.name ||
+      mine.call.element != theirs.call.element) {
+    throw CommError(fmt::format("fell out of step: rank {} started {} of {} where rank {} started {} of {}",
+                                rank, describe(mine.call), mine.call.element, other, describe(theirs.call),
+                                theirs.call.element));
   }
   check_sizes(rank, mine, other, theirs);
   check_sizes(other, theirs, rank, mine);
@@ -71,6 +73,15 @@ void Hub::await_all(std::chrono::milliseconds grace, std::string_view message) {
   // The lock is kept, so that of several workers that gave up on the same one only the first says so.
   fmt::print(stderr, "{}\n", message);
   leave_process(ExitCode::peer);
+}
+
+std::vector<int> Hub::missing(const Meeting& meeting) {
+  const std::lock_guard lock(mutex_);
+  std::vector<int> ranks;
+  for (std::size_t rank = 0; rank < left_.size(); ++rank) {
+    if (!meeting.contributions_[rank]) ranks.push_back(static_cast<int>(rank));
+  }
+  return ranks;
 }
 
 void Hub::check(int rank, const Meeting& meeting) {

@@ -65,6 +65,9 @@ class Hub {
   // Throws CommError where `meeting` can never be complete because a worker that it needs has left.
   void check(int rank, const Meeting& meeting);
 
+  // Who has not come to it.
+  std::vector<int> missing(const Meeting& meeting);
+
   // Whether `check` threw for `rank`: its failure follows from another's.
   bool was_told(int rank) const { return told_[static_cast<std::size_t>(rank)] != 0; }
 

@@ -32,6 +32,8 @@ class Delivery final : public Operation {
     return true;
   }
 
+  std::vector<int> missing() override { return hub_.missing(*meeting_); }
+
  private:
   Hub& hub_;
   int rank_;

@@ -1,29 +1,34 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <array>
+#include <cstdint>
 #include <cstdio>
 #include <new>
+#include <numeric>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "comm/base/leave.h"
 #include "comm/mpi/mpi.h"
 #include "trainer/loop/workers.h"
 
-// Rank 1 of two fails in the way that the argument names while rank 0 waits for it.
+// Rank 1 fails in the way that the argument names while the others wait for it.
 
 namespace lockstep::test {
 namespace {
 
+template <class T>
+void gather(Communicator& comm, std::string_view name, std::span<const std::size_t> counts) {
+  const std::vector<T> mine(counts[static_cast<std::size_t>(comm.rank())]);
+  std::vector<T> all(std::accumulate(counts.begin(), counts.end(), std::size_t{0}));
+  comm.all_gather(Lane::statistics, name, std::span(mine), std::span(all), counts).wait();
+}
+
 void wait_for_the_other(Communicator& comm) {
   comm.set_phase("step 7 forward");
   comm.barrier(Lane::statistics, "start").wait();
-  const std::array<double, 1> mine = {1.0};
-  std::array<double, 2> all{};
-  const std::array<std::size_t, 2> counts = {1, 1};
-  comm.all_gather(Lane::statistics, "moments", std::span<const double>(mine), std::span<double>(all), counts)
-      .wait();
+  gather<double>(comm, "moments", std::vector<std::size_t>(static_cast<std::size_t>(comm.size()), 1));
 }
 
 void fail(Communicator& comm, std::string_view how) {
@@ -32,6 +37,41 @@ void fail(Communicator& comm, std::string_view how) {
   if (how == "exception") throw DataError("rank 1 could not go on");
   if (how == "abort") comm.abort(ExitCode::data);
   if (how == "abort_as_done") comm.abort(ExitCode::done);
+}
+
+// Rank 1 makes another call than the rest, after which all would meet.
+void fall_out_of_step(Communicator& comm, std::string_view how) {
+  comm.set_phase("step 7 forward");
+  comm.barrier(Lane::statistics, "start").wait();
+  const auto workers = static_cast<std::size_t>(comm.size());
+  const std::vector<std::size_t> two_each(workers, 2);
+  std::vector<std::size_t> other_counts = two_each;
+  if (comm.rank() != 1) {
+    gather<double>(comm, "moments", two_each);
+  } else if (how == "other_name") {
+    gather<double>(comm, "sums", two_each);
+  } else if (how == "other_type") {
+    gather<std::uint64_t>(comm, "moments", two_each);
+  } else if (how == "more_bytes") {
+    other_counts[1] = 5'000;
+    gather<double>(comm, "moments", other_counts);
+  } else if (how == "fewer_bytes") {
+    other_counts[1] = 1;
+    gather<double>(comm, "moments", other_counts);
+  } else if (how == "other_kind") {  // that moves the same bytes between the same workers
+    const std::vector<double> send(2 * workers);
+    std::vector<double> receive(2 * workers);
+    comm.all_to_all(Lane::statistics, "moments", std::span(send), two_each, std::span(receive), two_each)
+        .wait();
+  } else if (how == "broadcast") {
+    std::vector<double> data(2);
+    comm.broadcast(Lane::statistics, "moments", std::span(data), 0).wait();
+  } else if (how == "barrier") {
+    comm.barrier(Lane::statistics, "moments").wait();
+  }
+  // "skipped": nothing.
+  gather<double>(comm, "loss", two_each);
+  comm.barrier(Lane::statistics, "end").wait();
 }
 
 void run_out_of_memory() {
@@ -45,11 +85,13 @@ void run_out_of_memory() {
 void run(std::string_view how) {
   if (how == "out_of_memory") return run_out_of_memory();
   const auto comm = make_mpi();
+  constexpr std::string_view out_of_step = "out_of_step_";
+  if (how.starts_with(out_of_step)) return fall_out_of_step(*comm, how.substr(out_of_step.size()));
   if (how == "late_worker") comm->set_timeout(std::chrono::milliseconds(500));
-  if (comm->rank() == 0) {
-    wait_for_the_other(*comm);
-  } else {
+  if (comm->rank() == 1) {
     fail(*comm, how);
+  } else {
+    wait_for_the_other(*comm);
   }
 }
 

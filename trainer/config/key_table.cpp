@@ -285,6 +285,8 @@ std::vector<Key> comm_keys() {
       free(whole<Config>("comm.check_every", FIELD(comm.check_every), Whole{0, billion},
                          "steps between two checks that all workers hold the same state; 0: only before a "
                          "save, which is always checked")),
+      free(boolean<Config>("comm.check_order", FIELD(comm.check_order),
+                           "see at every exchange between processes that all workers make the same one")),
   };
 }
 

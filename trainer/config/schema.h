@@ -99,6 +99,7 @@ struct CommConfig {
   Overlap overlap = Overlap::automatic;
   double timeout_s = 60;
   std::int64_t check_every = 100;  // steps between checks that all hold the same state; 0: only before saves
+  bool check_order = true;
 };
 
 struct CheckpointConfig {

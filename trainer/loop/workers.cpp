@@ -110,6 +110,7 @@ void run_workers(const Workers& workers, const CommConfig& config,
     prepare_compute_thread();
     comm.set_timeout(
         std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(config.timeout_s)));
+    comm.set_check_order(config.check_order);
     meet(comm);
     worker(comm);
   };

@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
+#include <sstream>
 #include <thread>
 
 #include "comm/base/hash.h"
@@ -33,7 +36,7 @@ class Countdown final : public Operation {
 constexpr int never = -1;
 
 CallSite call() {
-  return {"all_gather", "bn1 moments", Lane::statistics, 42, "step 7 forward"};
+  return {"all_gather", "bn1 moments", Lane::statistics, 42, "step 7 forward", "double"};
 }
 
 TEST(Pending, waits_until_the_operation_has_finished) {
@@ -77,6 +80,22 @@ TEST(Pending, gives_up_after_the_deadline_and_says_what_it_waited_for) {
               ThrowsMessage<CommError>(AllOf(HasSubstr("rank 0 of 1"), HasSubstr("all_gather 'bn1 moments'"),
                                              HasSubstr("statistics #42"), HasSubstr("step 7 forward"),
                                              HasSubstr("0.05 s"))));
+}
+
+TEST(Pending, warns_once_before_it_gives_up) {
+  std::ostringstream told;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(told)));
+  const auto comm = make_single();
+  comm->set_timeout(50ms);
+  int polled = 0;
+  Pending pending(std::make_unique<Countdown>(never, polled), comm.get(), call());
+  EXPECT_THROW(pending.wait(), CommError);
+  spdlog::set_default_logger(before);
+  EXPECT_THAT(told.str(),
+              AllOf(HasSubstr("all_gather 'bn1 moments'"), HasSubstr("still waiting for another worker")));
+  EXPECT_EQ(told.str().find("still waiting"), told.str().rfind("still waiting"));
 }
 
 TEST(Pending, gives_up_when_it_is_only_tested) {
