@@ -7,6 +7,8 @@
 #include <numeric>
 #include <thread>
 
+#include "comm/watch/life.h"
+
 namespace lockstep {
 
 using namespace std::chrono_literals;
@@ -15,6 +17,7 @@ namespace {
 
 constexpr int polls_before_yield = 100;
 constexpr auto between_listening = 10ms;  // of waiting
+constexpr auto noticeable = 300ms;        // longer than workers that all get on wait for each other
 
 double in_seconds(std::chrono::milliseconds duration) {
   return std::chrono::duration<double>(duration).count();
@@ -47,6 +50,7 @@ Pending::Pending(std::unique_ptr<Operation> operation, Communicator* owner, Call
 
 bool Pending::test() {
   if (!operation_) return true;
+  alive();
   try {
     if (operation_->poll()) {
       operation_.reset();
@@ -76,7 +80,9 @@ void Pending::count_waiting() {
     listened_ = waited_;
     hear_the_others();
   }
-  if (waited_ >= timeout / 2 && !warned_) {
+  // A launcher that lost a worker tells the others to end, and soon kills them.
+  const bool last_words = is_told_to_end() && waited_ >= noticeable;
+  if ((waited_ >= timeout / 2 || last_words) && !warned_) {
     warned_ = true;
     warn();
   }
@@ -111,6 +117,7 @@ void Pending::give_up() {
 
 void Communicator::set_phase(std::string phase) {
   phase_ = std::move(phase);
+  alive_in(phase_);
 }
 
 std::string Communicator::name_of(int rank) const {
@@ -133,6 +140,7 @@ CallSite Communicator::begin(std::string_view kind, Lane lane, std::string_view 
                              std::string_view element) {
   const auto sequence = sequence_[static_cast<std::size_t>(lane)]++;
   CallSite call{std::string(kind), std::string(name), lane, sequence, phase_, std::string(element)};
+  alive_in(call);
   return call;
 }
 

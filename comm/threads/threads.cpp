@@ -94,6 +94,9 @@ class ThreadCommunicator final : public Communicator {
   Hub& hub_;
 };
 
+// Nobody waits for a worker again as long as it was waited for already.
+constexpr std::chrono::milliseconds longest_grace{5'000};
+
 struct Outcome {
   std::exception_ptr error;
   bool consequence = false;
@@ -108,7 +111,7 @@ Outcome run_one(int rank, int size, Hub& hub, const std::function<void(Communica
   } catch (const CommError& error) {
     outcome = {std::current_exception(), hub.was_told(rank)};
     hub.leave(rank, fmt::format("failed: {}", error.what()));
-    if (!outcome.consequence) hub.await_all(comm.timeout(), error.what());
+    if (!outcome.consequence) hub.await_all(std::min(comm.timeout(), longest_grace), error.what());
     return outcome;
   } catch (const std::exception& error) {
     outcome = {std::current_exception(), hub.was_told(rank)};

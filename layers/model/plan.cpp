@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "comm/tree/fixed_tree.h"
+#include "comm/watch/life.h"
 #include "layers/ops/elementwise.h"
 
 namespace lockstep {
@@ -217,6 +218,7 @@ void Plan::run_segment(Run& run, const Segment& segment) {
     if (run.shapes[shard] == nullptr) return;
     for (int action = segment.begin; action < segment.end; ++action) {
       execute(run, program_.actions[index(action)], shard, thread);
+      alive();
       if (run.training != nullptr && thread == 0) run.training->reducer.progress();
     }
   });

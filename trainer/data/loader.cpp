@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "comm/watch/life.h"
 #include "trainer/data/sampler.h"
 
 namespace lockstep {
@@ -137,6 +138,7 @@ class Loader::Reader {
         if (stop.stop_requested()) return false;
         const std::int64_t position = place.begin + shard.first_sample + sample;
         batch.label(i, sample) = source_->read(place.epoch, position, batch.image(i, sample));
+        alive();
       }
     }
     return true;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "comm/base/error.h"
+#include "comm/watch/life.h"
 
 namespace lockstep {
 namespace {
@@ -84,6 +85,7 @@ InputNormalization measure_normalization(const Dataset& dataset) {
   std::vector<Sums> sums(channels);
   for (std::int64_t i = 0; i < dataset.size(); ++i) {
     dataset.get(i, pixels);
+    alive();
     for (std::size_t channel = 0; channel < channels; ++channel)
       add_channel(sums[channel], pixels, channel, channels);
   }

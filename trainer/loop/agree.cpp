@@ -18,11 +18,11 @@ std::vector<std::size_t> one_each(const Communicator& comm) {
   return counts;
 }
 
-// Gives the collectives of a scope twice their time.
+// Gives the collectives of a scope a little more time than what they wait for may take.
 class Patience {
  public:
   explicit Patience(Communicator& comm) : comm_(comm), before_(comm.timeout()) {
-    comm.set_timeout(2 * before_);
+    comm.set_timeout(before_ + std::chrono::seconds(3));
   }
   ~Patience() { comm_.set_timeout(before_); }
   Patience(const Patience&) = delete;

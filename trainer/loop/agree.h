@@ -23,7 +23,8 @@ std::int64_t from_rank_0(Communicator& comm, std::string_view name, std::int64_t
 
 // Runs `work`, which may fail on this worker alone (a file missing on one host, a folder in use), and throws
 // the same Error on all workers where it failed on any: that of the lowest rank, named unless all failed
-// alike. Waits twice the timeout for the others, since the work itself may wait as long as one. A CommError
+// alike. Waits a little longer than the timeout for the others, since the work itself may wait as
+// long. A CommError
 // passes through: nobody would hear of it.
 void agree(Communicator& comm, std::string_view name, const std::function<void()>& work);
 

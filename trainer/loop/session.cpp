@@ -10,6 +10,7 @@
 
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
+#include "comm/watch/life.h"
 #include "layers/ops/fingerprint.h"
 #include "trainer/config/keys.h"
 #include "trainer/loop/agree.h"
@@ -68,6 +69,7 @@ std::string content_digest(const Dataset* dataset) {
   std::vector<std::uint8_t> pixels(size > 0 ? static_cast<std::size_t>(dataset->shape().elements()) : 0);
   for (std::int64_t index = 0; index < size; ++index) {
     const std::int32_t label = dataset->get(index, pixels);
+    alive();
     digest = hash64(std::as_bytes(std::span(pixels)), digest);
     digest = hash64(std::as_bytes(std::span(&label, 1)), digest);
   }
@@ -75,6 +77,7 @@ std::string content_digest(const Dataset* dataset) {
 }
 
 Inputs open_inputs(Communicator& comm, const Config& config) {
+  comm.set_phase("data");
   std::optional<Inputs> inputs;
   std::string description;
   agree(comm, "data", [&] {

@@ -5,6 +5,8 @@
 #include <csignal>
 #include <cstddef>
 
+#include "comm/watch/life.h"
+
 namespace lockstep {
 namespace {
 
@@ -19,7 +21,10 @@ std::array<struct sigaction, signals.size()> before{};
 StopSignals::StopSignals() {
   asked = false;
   struct sigaction action {};
-  action.sa_handler = [](int) { asked = true; };
+  action.sa_handler = [](int signal) {
+    asked = true;
+    if (signal == SIGTERM) told_to_end();
+  };
   action.sa_flags =
       SA_RESTART | SA_ONSTACK;  // never on a stack that compiled kernels use (prepare_compute_thread)
   for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &action, &before[i]);

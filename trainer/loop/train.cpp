@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "comm/base/log.h"
+#include "comm/watch/life.h"
 #include "layers/ops/elementwise.h"
 #include "trainer/config/config.h"
 #include "trainer/loop/agree.h"
@@ -288,11 +289,16 @@ Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open)
   require_equal_hosts(comm);
   require_equal_configs(comm, config);
   Session session(comm, config, open_inputs(comm, config));
+  comm.set_phase("start");
 
   // Last of what may fail, because it is the first that changes anything.
   std::optional<RunDirectory> directory;
   agree(comm, "run directory", [&] {
-    if (comm.rank() == 0) directory.emplace(config.run_dir, open, comm.timeout(), StopSignals::requested);
+    const auto asked_to_stop = [] {
+      alive();
+      return StopSignals::requested();
+    };
+    if (comm.rank() == 0) directory.emplace(config.run_dir, open, comm.timeout(), asked_to_stop);
   });
   RunDirectory* const own = directory ? &*directory : nullptr;
   const Start start = find_start(comm, own, open == RunDirectory::Open::resume, session);

@@ -10,6 +10,7 @@
 #include "comm/mpi/mpi.h"
 #include "comm/single/single.h"
 #include "comm/threads/threads.h"
+#include "comm/watch/watchdog.h"
 #include "layers/ops/threads.h"
 #include "trainer/loop/agree.h"
 #include "trainer/loop/lacking.h"
@@ -52,6 +53,20 @@ std::atomic<bool> met{false};  // MPI begins once a process
 void meet(
     Communicator& comm, const std::function<void()>& before = [] {}) {
   agree(comm, "command line and configuration", before);
+}
+
+std::chrono::milliseconds timeout(const CommConfig& config) {
+  return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(config.timeout_s));
+}
+
+// Later than any deadline of a collective, which knows better who is missing.
+std::chrono::milliseconds longest_silence(const CommConfig& config) {
+  return timeout(config) + std::chrono::seconds(5);
+}
+
+std::string name_of(const Workers& workers) {
+  if (workers.kind == Workers::Kind::mpi) return fmt::format("rank {} of {}", workers.rank, workers.count);
+  return fmt::format("this run of {} worker(s)", workers.count);
 }
 
 // What all workers threw alike is kept until MPI has ended in order, which waits for all: a launcher kills
@@ -100,16 +115,17 @@ Workers choose_workers(const Config& config, std::optional<int> requested) {
 void share_failure(const std::exception_ptr& failure) {
   const auto launch = launched();
   if (met || !launch || launch->size == 1) return;
+  const Watchdog watchdog(name_of({Workers::Kind::mpi, launch->size, launch->rank}), longest_silence({}));
   run_mpi([&](Communicator& comm) { meet(comm, [&] { std::rethrow_exception(failure); }); });
 }
 
 void run_workers(const Workers& workers, const CommConfig& config,
                  const std::function<void(Communicator&)>& worker) {
   start_log(workers.rank);
+  const Watchdog watchdog(name_of(workers), longest_silence(config));
   const auto prepared = [&](Communicator& comm) {
     prepare_compute_thread();
-    comm.set_timeout(
-        std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(config.timeout_s)));
+    comm.set_timeout(timeout(config));
     comm.set_check_order(config.check_order);
     meet(comm);
     worker(comm);
