@@ -37,6 +37,7 @@ def resume_with_flip(room, workers, rank, tensor, check_every):
         "FLIP_RANK": rank,
         "FLIP_BYTE": first_byte(room.last_checkpoint(), tensor) + 2,
         "FLIP_BIT": 6,
+        "FLIP_SIZE": room.last_checkpoint().stat().st_size,
     }
     exported = [option for name, value in flip.items() for option in ("-x", f"{name}={value}")]
     arguments = ["train", room.config, "--resume", "--set", f"comm.check_every={check_every}"]
