@@ -202,7 +202,7 @@ void RunDirectory::committed(std::int64_t step) {
   write_text(latest_file(), checkpoint_name(step) + "\n");
 }
 
-void RunDirectory::prune(std::int64_t step, std::int64_t keep) {
+void RunDirectory::prune(std::int64_t step, std::int64_t keep) const {
   const std::vector<fs::path> all = checkpoints();
   const auto excess = static_cast<std::int64_t>(all.size()) - std::max<std::int64_t>(keep, 1);
   for (std::int64_t i = 0; i < excess; ++i) {

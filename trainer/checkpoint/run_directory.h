@@ -50,7 +50,7 @@ class RunDirectory {
   void committed(std::int64_t step);
   // After that: deletes all checkpoints but the newest `keep`, and never checkpoint(step) itself. One that
   // cannot be deleted is left to the next call.
-  void prune(std::int64_t step, std::int64_t keep);
+  void prune(std::int64_t step, std::int64_t keep) const;
 
   // Writes a small text file all or nothing.
   void write_text(const std::filesystem::path& file, std::string_view text) const;

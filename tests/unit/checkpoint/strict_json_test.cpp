@@ -46,7 +46,7 @@ TEST(StrictJson, RefusesWhatIsNestedTooDeep) {
 
 TEST(StrictJson, RefusesWhatIsNoJsonInUtf8) {
   for (const char* text : {"", "{", "[1,]", "{'a': 1}", "nan", "1 2", "\"\xFF\"", "\"\xC0\xAF\"",
-                           "[1] \xC3\xA9", "\xEF\xBB\xBF", "01", "\"\n\"", "\"\\ud800\""}) {
+                           "[1] \xC3\xA9", "\xEF\xBB\xBF", "01", "\"\n\"", R"("\ud800")"}) {
     EXPECT_THAT(wrong(text), HasSubstr("is not JSON in UTF-8 (at byte")) << text;
   }
   EXPECT_EQ(wrong(std::string("[]\0[", 4)), "has a zero byte at 2");

@@ -209,7 +209,7 @@ TEST(ReadFacts, RefusesWhatIsNoFactAndSaysWhatWouldBe) {
            {"classes", "4000000000000", "classes, but names of 2"},
            {"class_names", "[\"cat\"]", "2 classes, but names of 1"},
            {"class_names", "[\"cat\",7]", "not a list of texts"},
-           {"class_names", "{\"cat\":\"dog\"}", "not a list of texts"},
+           {"class_names", R"({"cat":"dog"})", "not a list of texts"},
            {"format_version", "\x1b[2J", "format version is '?[2J'"}}) {
     Metadata metadata = describe(Config{}, some_facts());
     metadata[bad.key] = bad.value;

@@ -106,8 +106,8 @@ TEST(ParseDigests, RefusesAStepThatIsThereTwice) {
 
 // What is quadratic in the number of tensors takes hours here.
 TEST(ParseDigests, TakesALineOfAnyLength) {
-  std::string line = "{\"step\":1,\"tensors\":{";
-  for (int i = 0; i < 200'000; ++i) line += fmt::format("{}\"{}\":\"00\"", i == 0 ? "" : ",", i);
+  std::string line = R"({"step":1,"tensors":{)";
+  for (int i = 0; i < 200'000; ++i) line += fmt::format(R"({}"{}":"00")", i == 0 ? "" : ",", i);
   EXPECT_EQ(parse_digests(line + "}}\n", "a.jsonl").at(1).size(), 200'000U);
 }
 
