@@ -9,6 +9,7 @@
 # A job that ended well, was stopped, or answered 2, 3 or 5 is not run again: it would answer the same. A checkpoint
 # newer than the last (as seen from here, in run_dir) is progress, and starts count and pause anew.
 set -euo pipefail
+trap 'exit 75' TERM INT HUP # nothing has begun yet
 
 here=$(dirname "$0")
 say() { printf 'launch: %s\n' "$*" >&2; }

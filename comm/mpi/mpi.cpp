@@ -52,6 +52,7 @@ std::vector<std::string> hosts(int size) {
   require(MPI_Allgather(mine.data(), MPI_MAX_PROCESSOR_NAME, MPI_CHAR, all.data(), MPI_MAX_PROCESSOR_NAME,
                         MPI_CHAR, MPI_COMM_WORLD));
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (const Name& name : all) names.emplace_back(name.data());
   return names;
 }
@@ -181,6 +182,7 @@ class MpiCommunicator final : public Communicator {
     const auto told = inquiry_.hear(history_, 1s);
     if (told.empty()) return "";
     std::vector<std::string> names;
+    names.reserve(static_cast<std::size_t>(size()));
     for (int rank = 0; rank < size(); ++rank) names.push_back(name_of(rank));
     return verdict(call, rank(), told, names);
   }

@@ -110,8 +110,7 @@ std::string first_contradiction(Lane lane, Told told) {
     }
   }
   std::ranges::sort(places);
-  const auto [end, last] = std::ranges::unique(places);
-  places.erase(end, last);
+  places.erase(std::unique(places.begin(), places.end()), places.end());
   for (const std::uint64_t place : places) {
     for (std::size_t a = 0; a < told.size(); ++a) {
       for (std::size_t b = a + 1; b < told.size(); ++b) {

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from binary import LAUNCH, Cases, command, expect, run
 from processes import children, rank_of
@@ -120,7 +121,8 @@ def hang_up_of_the_terminal_of_launch(room):
 def asked_before_anybody_can_hear(room):
     process = subprocess.Popen(command(["train", room.config, *LONG], 2, launcher=LAUNCH), stderr=subprocess.PIPE,
                                text=True, start_new_session=True)
-    wait_until(lambda: children(process.pid), "mpirun")
+    wait_until(lambda: any(b"mpirun" in Path(f"/proc/{child}/cmdline").read_bytes() for child in children(process.pid)),
+               "mpirun")
     process.send_signal(signal.SIGTERM)
     err = process.communicate(timeout=60)[1]
     expect(process.returncode == STOPPED, f"code {process.returncode}: {err}")
