@@ -279,13 +279,18 @@ def blocked_output(_dice):
 
 
 def leftovers():
-    """Shared memory and session folders of Open MPI that belong to nobody alive."""
+    """Shared memory and session folders of Open MPI that belong to nobody alive. Younger files may be of a job that is
+    just starting, or that somebody else has just killed."""
     mapped = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):
             mapped.update(re.findall(r"/dev/shm/vader_segment\S+", maps.read_text()))
-    left = [str(file) for file in Path("/dev/shm").glob("vader_segment.*")
-            if file.owner() == current_user() and str(file) not in mapped]
+    left = []
+    for file in Path("/dev/shm").glob("vader_segment.*"):
+        with contextlib.suppress(OSError):
+            old = time.time() - file.stat().st_mtime > 10
+            if old and file.owner() == current_user() and str(file) not in mapped:
+                left.append(str(file))
     folders = Path(os.environ.get("TMPDIR", "/tmp")).glob(f"ompi.*.{os.getuid()}/pid.*")
     return left + [str(folder) for folder in folders if not Path("/proc", folder.name.removeprefix("pid.")).exists()]
 
@@ -295,9 +300,17 @@ def current_user():
 
 
 def judge_sweep():
-    """What the jobs left is gone after the next start that comes ten seconds later."""
+    """What jobs left, one that lost its mpirun among them, is gone after the next start ten seconds later."""
+    with tempfile.TemporaryDirectory(prefix="lockstep_drill.") as folder:
+        job = Job(folder, 2)
+        job.start()
+        until(lambda: job.over() or job.logged(), 60)
+        mpirun_killed(job, None)
+        until(lambda: not job.processes(), GONE_AFTER)
+        job.kill_all()
     time.sleep(11)
     before = leftovers()
+    expect(before, "a job whose mpirun was killed left nothing: the drill is blind")
     subprocess.run([MPIRUN, "-n", "1", "true"], check=True)
     left = set(before) & set(leftovers())
     expect(not left, f"not swept: {sorted(left)}")
