@@ -143,6 +143,13 @@ MOMENTS = [at_start, in_a_step, after_a_step, while_saving]
 # What goes wrong: each answers the rank that it befell, or None.
 
 
+def gets_on(job):
+    """Whether it still logs steps, some seconds later."""
+    until(job.over, 5)
+    seen = len(job.logged())
+    return not job.over() and until(lambda: job.over() or len(job.logged()) > seen, 3) and not job.over()
+
+
 def send(job, dice, sig):
     ranks = job.ranks()
     if len(ranks) < job.workers:
@@ -171,14 +178,14 @@ def aborted(job, dice):
 
 
 def out_of_memory(job, dice):
-    """The address space of one rank may not grow any more, and what was free in it is taken away."""
+    """The address space of one rank may not grow any more. It may get on for long with memory that it has."""
     ranks = job.ranks()
     victim = dice.randrange(job.workers)
     if victim not in ranks:
         return None
     with contextlib.suppress(ProcessLookupError, PermissionError):
         resource.prlimit(ranks[victim], resource.RLIMIT_AS, (1, 1))
-        return victim
+        return None if gets_on(job) else victim
     return None
 
 
