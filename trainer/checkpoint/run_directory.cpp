@@ -83,7 +83,7 @@ std::optional<std::int64_t> step_of_checkpoint(std::string_view name) {
   std::int64_t step = 0;
   if (!name.starts_with(before)) return std::nullopt;
   std::from_chars(name.data() + before.size(), name.data() + name.size(), step);
-  if (name != checkpoint_name(step)) return std::nullopt;
+  if (step < 0 || name != checkpoint_name(step)) return std::nullopt;
   return step;
 }
 

@@ -208,9 +208,9 @@ TEST_F(RunDirectoryTest, WaitsForNoLatestThatNeverEnds) {
 }
 
 TEST_F(RunDirectoryTest, ListsCheckpointsByStep) {
-  for (const char* name :
-       {"step-00000010.safetensors", "step-00000009.safetensors", "step-100000000.safetensors",
-        "step-7.safetensors", "step-00000011.safetensors.bak", "step-0000001x.safetensors"}) {
+  for (const char* name : {"step-00000010.safetensors", "step-00000009.safetensors",
+                           "step-100000000.safetensors", "step-7.safetensors", "step--0000007.safetensors",
+                           "step-00000011.safetensors.bak", "step-0000001x.safetensors"}) {
     write(std::string("checkpoints/") + name);
   }
   const RunDirectory run = open(Open::resume);
