@@ -11,7 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "binary"))
 
-from binary import Failure, command, expect, run  # noqa: E402, F401: for the drills too
+from binary import LAUNCH, Failure, command, expect, run  # noqa: E402, F401: for the drills too
+from processes import children, mpirun_of  # noqa: E402, F401
 
 CONFIG = """\
 run_dir: {run}
