@@ -340,6 +340,11 @@ def plan(trials, names):
     return [list(chosen.items())[index % len(chosen)] for index in range(trials)]
 
 
+def counted(values):
+    """"a (3), b (1)", the most frequent first."""
+    return ", ".join(f"{value} ({count})" for value, count in collections.Counter(values).most_common())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=12)
@@ -366,16 +371,15 @@ def main():
         failures["sweep"] += 1
         swept = str(failure)
 
-    print(f"\n{'drill':15} | {'trials':>6} | {'wrong':>5} | {'gone after, s':>13} | {'exit codes':20} | where")
+    print("\n| drill | trials | what was seen |\n|---|---|---|")
     for name in dict.fromkeys(name for name, _ in plan(options.trials, options.drill)):
         results = seen[name]
         slowest = max((result.seconds for result in results), default=0)
-        codes = collections.Counter(result.code for result in results)
-        places = collections.Counter(result.place for result in results)
-        print(f"{name:15} | {len(results) + failures[name]:6} | {failures[name]:5} | {slowest:13.1f} | "
-              f"{', '.join(f'{code} x{count}' for code, count in sorted(codes.items())):20} | "
-              f"{', '.join(f'{place} x{count}' for place, count in places.most_common())}")
-    print(f"sweep: {swept}")
+        wrong = f"FAILED ({failures[name]}); " if failures[name] else ""
+        print(f"| {name} | {len(results) + failures[name]} | {wrong}all gone after {slowest:.1f} s at most; "
+              f"exit codes {counted(result.code for result in results)}; "
+              f"in {counted(result.place for result in results)} |")
+    print(f"| sweep | 1 | {swept} |")
     sys.exit(1 if failures else 0)
 
 
