@@ -4,6 +4,7 @@ import argparse
 import collections
 import json
 import random
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -70,7 +71,9 @@ class Job:
 
     @staticmethod
     def step_of(name):
-        return int(name.removeprefix("step-").removesuffix(".safetensors"))
+        match = re.fullmatch(r"step-(\d{8})\.safetensors", name)
+        expect(match, f"'{name}' is no checkpoint's name")
+        return int(match[1])
 
 
 class Undisturbed:
