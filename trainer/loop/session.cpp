@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -27,11 +28,17 @@ InputNormalization normalization(const DataConfig& config, const Dataset& traini
   return {config.mean, config.deviation};
 }
 
-// The promise holds for one binary.
-std::string program_digest() {
-  std::ifstream program("/proc/self/exe", std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(program), {}};
+std::string digest_of_file(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
   return fmt::format("{:016x}", hash64(std::string_view(bytes)));
+}
+
+// The promise holds for one binary. It is read once, however many workers are threads of this process: under
+// Valgrind all that open it share one position in it.
+const std::string& program_digest() {
+  static const std::string digest = digest_of_file("/proc/self/exe");
+  return digest;
 }
 
 std::string describe_data(const Inputs& inputs) {
