@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""One bit goes wrong in the memory of one worker, and the job notices before anything is saved from it.
+"""Something goes wrong in the memory of one worker, and the job notices before anything is saved from it.
 
-The environment names the binary and the library that flips the bit as a run resumes:
-LOCKSTEP=build/release/lockstep FLIP_BIT=build/release/tests/mpi/libflip_bit.so
+The environment names the binary and the library that spoils what a worker receives:
+LOCKSTEP=build/release/lockstep SPOIL_MESSAGE=build/release/tests/mpi/libspoil_message.so
 """
 
 import json
@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "binary"))
 import binary  # noqa: E402
 from binary import Cases, expect  # noqa: E402
 
-FLIP_BIT = os.environ.get("FLIP_BIT", str(binary.ROOT / "build" / "release" / "tests" / "mpi" / "libflip_bit.so"))
-PEER, STOPPED = 4, 75
+LIBRARY = binary.ROOT / "build" / "release" / "tests" / "mpi" / "libspoil_message.so"
+SPOIL_MESSAGE = os.environ.get("SPOIL_MESSAGE", str(LIBRARY))
+PEER, DIVERGED, STOPPED = 4, 5, 75
 
 cases = Cases()
 
@@ -29,19 +30,21 @@ def first_byte(checkpoint, tensor):
     return 8 + length + json.loads(content[8 : 8 + length])[tensor]["data_offsets"][0]
 
 
+def run_spoiled(*arguments, workers, **how):
+    """Runs lockstep, and spoils a message as tests/mpi/spoil_message.cpp has it."""
+    environment = {"LD_PRELOAD": SPOIL_MESSAGE, **{f"SPOIL_{name.upper()}": value for name, value in how.items()}}
+    exported = [option for name, value in environment.items() for option in ("-x", f"{name}={value}")]
+    result = binary.run(*arguments, workers=workers, options=exported)
+    expect("spoil_message:" in result.err, f"nothing was spoiled: {result.command}\n{result.err}")
+    return result
+
+
 def resume_with_flip(room, workers, rank, tensor, check_every):
     """Resumes with the highest bit of the mantissa of the tensor's first value flipped on one rank."""
-    # Little-endian fp32: bit 22 is bit 6 of byte 2.
-    flip = {
-        "LD_PRELOAD": FLIP_BIT,
-        "FLIP_RANK": rank,
-        "FLIP_BYTE": first_byte(room.last_checkpoint(), tensor) + 2,
-        "FLIP_BIT": 6,
-        "FLIP_SIZE": room.last_checkpoint().stat().st_size,
-    }
-    exported = [option for name, value in flip.items() for option in ("-x", f"{name}={value}")]
+    checkpoint = room.last_checkpoint()
     arguments = ["train", room.config, "--resume", "--set", f"comm.check_every={check_every}"]
-    return binary.run(*arguments, workers=workers, options=exported)
+    return run_spoiled(*arguments, workers=workers, rank=rank, size=checkpoint.stat().st_size,
+                       byte=first_byte(checkpoint, tensor), xor=1 << 22)
 
 
 def saved(room):
@@ -88,6 +91,32 @@ def a_running_statistic_is_noticed_before_the_next_checkpoint(room):
 def a_momentum_is_noticed_before_the_final_model(room):
     tensor = "optimizer.momentum.fc1.weight"
     notices(room, workers=3, rank=2, tensor=tensor, check_every=0, step=4, finished=True)
+
+
+# What one of two workers receives of the other's gradients of the convolutions, once a step, and adds to its own. NaN.
+GRADIENT = {"workers": 2, "size": 19008, "or": 0x7FC00000}
+
+
+@cases
+def a_gradient_that_one_worker_alone_has_spoiled_ends_all_alike(room):
+    told = run_spoiled("train", room.config, rank=1, count=2, **GRADIENT)
+    expect(told.code == DIVERGED, f"code {told.code}: {told.err}")
+    expect(len(told.lines_with("step 2: the gradient of")) == 1, f"does not say where, once: {told.err}")
+    expect("rank 1 on " in told.err, f"does not say on which worker: {told.err}")
+    expect(not saved(room), f"something was saved from it: {told.err}")
+
+
+@cases
+def a_step_that_one_worker_alone_has_spoiled_is_undone_on_all(room):
+    finals = set()
+    for rank in [0, 1]:
+        skip = ["--overwrite", "--set", "train.on_divergence=skip", "--set", "comm.check_every=1"]
+        told = run_spoiled("train", room.config, *skip, rank=rank, count=2, **GRADIENT)
+        expect(told.code == 0, f"code {told.code}: {told.err}")
+        lines = [json.loads(line) for line in (room.run / "metrics.jsonl").read_text().splitlines()]
+        expect([line["step"] for line in lines if "skipped" in line] == [2], f"other steps were skipped: {lines}")
+        finals.add(room.final().read_bytes())
+    expect(len(finals) == 1, "what was undone depends on whose memory failed")
 
 
 if __name__ == "__main__":

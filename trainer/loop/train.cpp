@@ -69,7 +69,10 @@ class Training {
       if (asked_to_stop(fetch)) return stop();
       freeze_if_due();
       train_or_skip(*batch);
-      if (check_due()) check_identity();
+      if (check_due()) {
+        require_finite();
+        check_identity();
+      }
       if (due(config_.evaluation.every_epochs, config_.evaluation.every_steps, step(), session_.steps()))
         evaluate();
       if (due(config_.checkpoint.every_epochs, config_.checkpoint.every_steps, step(), session_.steps()))
@@ -106,7 +109,7 @@ class Training {
     enum : std::int64_t { go_on, leave, failed };
     comm_.set_phase(fmt::format("step {}", step() + 1));
     attempt(fetch);
-    const std::int64_t mine = failure_ || !finite_ ? failed : StopSignals::requested() ? leave : go_on;
+    const std::int64_t mine = failure_ || divergence_ ? failed : StopSignals::requested() ? leave : go_on;
     const std::int64_t all = largest(comm_, "go on", mine);
     if (all == failed) raise_failure();
     return all == leave;
@@ -114,7 +117,7 @@ class Training {
 
   void raise_failure() {
     agree(comm_, "failure", [&] {
-      check_finite();
+      if (divergence_) std::rethrow_exception(divergence_);
       if (failure_) std::rethrow_exception(failure_);
     });
   }
@@ -122,8 +125,8 @@ class Training {
   void train_or_skip(const LoadedBatch& batch) {
     if (config_.train.on_divergence == TrainConfig::OnDivergence::stop) return train_on(batch);
     before_.take(session_.state());
+    train_on(batch);
     try {
-      train_on(batch);
       require_finite();
       session_.counters().skipped_in_a_row = 0;
     } catch (const DivergedError& error) {
@@ -131,10 +134,10 @@ class Training {
     }
   }
 
-  // All workers met the divergence, so all of them undo the step.
+  // All workers have heard of the divergence, so all of them undo the step.
   void skip(const std::string& why) {
     before_.restore(session_.state());
-    finite_ = true;
+    divergence_ = nullptr;
     Counters& counters = session_.counters();
     ++counters.step;
     if (++counters.skipped_in_a_row == most_skipped_in_a_row) {
@@ -146,19 +149,24 @@ class Training {
     if (recorder_ != nullptr) attempt([&] { recorder_->skipped(step(), why, skipped); });
   }
 
+  // All workers diverge alike, unless the memory of one failed. So a divergence is kept until it is told to
+  // all, and nothing is made of the weights before that.
   void train_on(const LoadedBatch& batch) {
     const auto start = Clock::now();
     Model& model = session_.model();
-    const BatchSums sums = model.train_step(comm_, session_.reducer(), batch.input(), step());
     const double lr =
         learning_rate(config_.schedule, config_.optimizer.lr, session_.steps().per_epoch, step());
-    session_.optimizer().update(model.arena(), model.gradients(), lr, step());
+    BatchSums sums;
+    try {
+      sums = model.train_step(comm_, session_.reducer(), batch.input(), step());
+      session_.optimizer().update(model.arena(), model.gradients(), lr, step());
+      check_weights();
+    } catch (const DivergedError&) {
+      divergence_ = std::current_exception();
+    }
     ++session_.counters().step;
-    finite_ = all_finite(model.arena());
-    if (!finite_) return;
+    if (divergence_ || recorder_ == nullptr) return;
     const double taken = since(start);
-
-    if (recorder_ == nullptr) return;
     attempt([&] {
       recorder_->trained(step(), sums, lr, taken);
       const std::int64_t every = config_.train.digest_every;
@@ -206,20 +214,22 @@ class Training {
     if (recorder_ != nullptr) attempt([&] { recorder_->evaluated(step(), scores, taken); });
   }
 
-  // Weights that the last step spoiled. All workers have the same, unless the memory of one failed: so it is
-  // told to all before anything is made of them.
   void require_finite() {
-    agree(comm_, "weights", [&] { check_finite(); });
+    agree(comm_, "divergence", [&] {
+      if (divergence_) std::rethrow_exception(divergence_);
+    });
   }
-  void check_finite() {
-    if (finite_) return;
+
+  // Of a step that is not counted yet.
+  void check_weights() {
     const std::span<const float> arena = session_.model().arena();
+    if (all_finite(arena)) return;
     for (const Parameter& parameter : session_.model().parameters()) {
       if (all_finite(arena.subspan(parameter.offset, parameter.count()))) continue;
       throw DivergedError(fmt::format(
           "step {}: {} is no longer finite, the first such tensor of the model; nothing was saved "
           "from it. A smaller optimizer.lr or a longer schedule.warmup_epochs may help",
-          step(), parameter.name));
+          step() + 1, parameter.name));
     }
   }
 
@@ -268,8 +278,8 @@ class Training {
   Recorder* recorder_;
   Saver saver_;
   std::vector<std::size_t> entries_;
-  Snapshot before_;     // the last step; with train.on_divergence: skip
-  bool finite_ = true;  // the weights, after the last step
+  Snapshot before_;                // the last step; with train.on_divergence: skip
+  std::exception_ptr divergence_;  // of the last step
   std::exception_ptr failure_;
   std::int64_t precise_step_ = -1;  // of whose weights the `precise` statistics are
 };
