@@ -18,5 +18,5 @@ options=(--bind-to none)
 if ((EUID == 0)); then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
-"$(dirname "$0")/sweep.sh" || true # what is left of dead jobs harms none
-exec mpirun "${options[@]}" "$@"
+on_host=$(cd "$(dirname "$0")" && pwd)/on_host.sh
+exec "$on_host" mpirun --mca orte_launch_agent "$on_host orted" "${options[@]}" "$@"

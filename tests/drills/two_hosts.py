@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Cuts the link between two hosts, and kills launchers and workers on either, at random moments of a run.
+
+    tests/drills/two_hosts.py [--trials N] [--seed N] [--drill NAME]...
+
+The hosts are made of namespaces (tests/cluster/hosts.py); without them the drill is skipped, and says why. After each
+trial the job must be gone from both within comm.timeout_s + 10 s, and all else that hangs.py asks for must hold.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import breaking
+from breaking import LOCKSTEP, Drill, after_a_step, in_a_step, while_saving
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "cluster"))
+from hosts import TwoHosts, missing  # noqa: E402
+
+
+class Job(breaking.Job):
+    """A training with half of its workers on each host."""
+
+    def __init__(self, folder, hosts, slots):
+        super().__init__(folder, 2 * slots)
+        self.hosts = hosts
+        at = self.command.index(LOCKSTEP)
+        self.command[at:at] = hosts.mpirun_options(slots)
+
+    def start(self, stderr=None):
+        with self.said.open("w") as said:
+            self.process = subprocess.Popen(self.hosts.first.command(self.command), stdout=subprocess.DEVNULL,
+                                            stderr=said, env=self.hosts.environment())
+
+    def processes(self):
+        """With launchers, daemons, and what watches over them."""
+        ranks = super().processes()
+        return {pid: ranks.get(pid) for host in self.hosts for pid in host.processes()}
+
+
+def link_cut(job, dice):
+    dice.choice(list(job.hosts)).set_link("down")
+    return 1
+
+
+def kill_named(host, name):
+    for pid in host.processes():
+        if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+            os.kill(pid, signal.SIGKILL)
+            return 1
+    return None
+
+
+def daemon_killed(job, _dice):
+    return kill_named(job.hosts.second, "orted")
+
+
+def mpirun_killed(job, _dice):
+    return kill_named(job.hosts.first, "mpirun")
+
+
+def worker_stopped(job, dice):
+    """On the host that mpirun is not on."""
+    ranks = job.ranks()
+    there = [rank for rank, pid in ranks.items() if pid in job.hosts.second.processes()]
+    victim = dice.choice(there) if there else None
+    if victim is not None:
+        os.kill(ranks[victim], signal.SIGSTOP)
+    return victim
+
+
+MOMENTS = [in_a_step, after_a_step, while_saving]
+DRILLS = [
+    Drill("link_cut", link_cut, r"(nothing|no word) from [^;]*rank \d on host-|lost communication", MOMENTS),
+    Drill("daemon_killed", daemon_killed, r"daemon|nothing from [^;]*rank \d on host-2", MOMENTS),
+    Drill("far_mpirun_killed", mpirun_killed, "", MOMENTS),
+    Drill("far_worker_stopped", worker_stopped, r"(nothing|no word) from [^;]*rank {rank}\b", MOMENTS),
+]
+
+
+def main():
+    options = breaking.arguments(__doc__)
+    if reason := missing():
+        print(f"| drill | trials | what was seen |\n|---|---|---|\n| two hosts | 0 | skipped: {reason} |")
+        return
+
+    def once(drill, dice):
+        with TwoHosts() as hosts:
+            return breaking.trial(drill, dice, lambda folder: Job(folder, hosts, dice.choice([1, 2])))
+
+    breaking.main(options, {drill.name: lambda dice, drill=drill: once(drill, dice) for drill in DRILLS})
+
+
+if __name__ == "__main__":
+    main()
