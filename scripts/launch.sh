@@ -76,28 +76,34 @@ answering_hosts() {
 }
 slots_of() { tr , '\n' <<<"$1" | awk -F: 'NF { slots += NF > 1 ? $2 : 1 } END { print slots + 0 }'; }
 
-asked=false interrupted=false job='' asking='' sleeper=''
-# A request that comes before mpirun or a rank listens is lost, so it is repeated: they ignore it until they listen.
+asked=false interrupted=false idle=true job='' asking=''
 trap '' USR1
 ask() {
   interrupted=true
   if $asked; then return; fi
   asked=true
   say 'asked to stop: the job saves a checkpoint and ends'
-  if [[ -z $job ]]; then exit 75; fi
+  if $idle; then exit 75; fi
+  pass_on
+}
+# A request that comes before mpirun or a rank listens is lost, so it is repeated: they ignore it until they listen.
+pass_on() {
+  [[ -n $job && -z $asking ]] || return 0
   (trap '' TERM INT HUP && while kill -USR1 "$job"; do sleep 1; done) &>/dev/null &
   asking=$!
 }
 trap ask TERM INT HUP
-trap 'kill $sleeper $asking 2>/dev/null || true' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 
 # Leaves in `code` what the job answers. It is a process group of its own: what a terminal sends to all comes here alone.
 run_job() {
   local status
+  idle=false
   set -m
   "$here/mpirun.sh" "$@" </dev/null &
   job=$!
   set +m
+  if $asked; then pass_on; fi # a request came while `job` was not known yet
   while
     interrupted=false
     status=0
@@ -105,7 +111,7 @@ run_job() {
     ((status == 127)) || code=$status
     $interrupted
   do :; done
-  job=''
+  job='' idle=true
 }
 
 code=0 failures=0 rest=$pause most=$workers before=$(saved_step)
@@ -140,7 +146,6 @@ while true; do
   say "code $code; in $rest s it goes on $( ((now < 0)) && echo afresh || echo "after step $now")" \
     "with up to $most workers (restart $failures of $restarts without progress)"
   sleep "$rest" &
-  sleeper=$!
-  wait $sleeper || true
+  wait $! || true
   rest=$(awk "BEGIN { rest = 2 * $rest; print rest < 300 ? rest : 300 }")
 done
