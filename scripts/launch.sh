@@ -6,8 +6,8 @@
 #     --least M            where a job failed before it saved anything, try with a worker less, down to M (WORKERS)
 #     --hosts H:SLOTS,...  run on those of these hosts that answer to ssh, where they have room for M workers
 # TERM, INT and HUP ask the job to save and end, and the answer is 75; mpirun by itself would do that for USR1 alone.
-# A job that ended well, was stopped, or answered 2, 3 or 5 is not run again: it would answer the same. A checkpoint
-# newer than the last (as seen from here, in run_dir) is progress, and starts count and pause anew.
+# A job that ended well, was stopped, or answered 2, 3 or 5 is not run again: it would answer the same. A new checkpoint
+# (as seen from here, in run_dir) is progress, and starts count and pause anew.
 set -euo pipefail
 trap 'exit 75' TERM INT HUP # nothing has begun yet
 
@@ -40,7 +40,7 @@ if ! [[ $least =~ ^[1-9][0-9]*$ ]] || ((least > workers)); then
 fi
 [[ " $* " != *' : '* ]] || refuse 'a ":" makes several commands; this launches one'
 
-# launch: mpirun's options and the binary. train: the command; again: what it is from the second time on.
+# launch: mpirun's options and the binary. train: the command; again: what it is once the job has begun its run.
 launch=()
 while (($#)) && [[ $1 != train ]]; do
   launch+=("$1")
@@ -52,14 +52,15 @@ for argument; do
   [[ $argument == --overwrite || $argument == --resume ]] || again+=("$argument")
 done
 
-run_dir=$("${launch[-1]}" config "${again[@]:1}" 2>/dev/null | sed -n 's/^run_dir: *//p' | tr -d \'\") || true
+run_dir=$("${launch[-1]}" config "${again[@]:1}" 2>/dev/null | sed -n 's/^run_dir: *//p' | tr -d \') || true
 again+=(--resume)
-# The step of the newest checkpoint, -1 where there is none.
-saved_step() {
-  local step
-  step=$(sed -n 's/^step-0*\([0-9]\+\)\.safetensors$/\1/p' "$run_dir/checkpoints/latest" 2>/dev/null) || true
-  echo "${step:--1}"
-}
+# Which file is there, so that another one, or the same one written anew, is told from it.
+version() { stat -c '%i %y' "$run_dir/$1" 2>/dev/null || echo none; }
+newest() { version checkpoints/latest; }
+# A run directory that still holds what it held before the first start is not this job's, and is not to be resumed.
+where() { sed 's/\.safetensors$//' "$run_dir/checkpoints/latest" 2>/dev/null || echo 'the beginning'; }
+before_start=$(version config.yaml)
+has_begun() { [[ $before_start == none || $(version config.yaml) != "$before_start" ]]; }
 
 # Those of --hosts that answer, each with its slots.
 answering_hosts() {
@@ -98,7 +99,7 @@ trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 # Leaves in `code` what the job answers. It is a process group of its own: what a terminal sends to all comes here alone.
 run_job() {
   local status
-  idle=false
+  idle=false code=''
   set -m
   "$here/mpirun.sh" "$@" </dev/null &
   job=$!
@@ -108,13 +109,13 @@ run_job() {
     interrupted=false
     status=0
     wait "$job" || status=$?
-    ((status == 127)) || code=$status
+    [[ -n $code && $status == 127 ]] || code=$status # 127 from the second time on: it has been waited for
     $interrupted
   do :; done
   job='' idle=true
 }
 
-code=0 failures=0 rest=$pause most=$workers before=$(saved_step)
+code=0 failures=0 rest=$pause most=$workers before=$(newest)
 while true; do
   n=$most options=()
   if [[ -n $hosts ]]; then
@@ -131,9 +132,9 @@ while true; do
   case $code in 0 | 2 | 3 | 5 | 75) exit "$code" ;; esac
   if $asked; then exit "$code"; fi
 
-  train=("${again[@]}")
-  now=$(saved_step)
-  if ((now > before)); then
+  if has_begun; then train=("${again[@]}"); fi
+  now=$(newest)
+  if [[ $now != "$before" ]]; then
     failures=0 rest=$pause most=$workers before=$now
   else
     most=$((n > least ? n - 1 : least))
@@ -143,8 +144,8 @@ while true; do
     exit "$code"
   fi
   failures=$((failures + 1))
-  say "code $code; in $rest s it goes on $( ((now < 0)) && echo afresh || echo "after step $now")" \
-    "with up to $most workers (restart $failures of $restarts without progress)"
+  say "code $code; in $rest s it goes on from $(where) with up to $most workers" \
+    "(restart $failures of $restarts without progress)"
   sleep "$rest" &
   wait $! || true
   rest=$(awk "BEGIN { rest = 2 * $rest; print rest < 300 ? rest : 300 }")

@@ -8,7 +8,8 @@ import subprocess
 
 from binary import LAUNCH, Cases, expect
 
-# Answers the code that its turn has, and tells how it was started. "+" before a code: a new checkpoint before that.
+# Answers the code that its turn has, and tells how it was started. Before a
+# code, "." begins a run in the run directory, "+" leaves a new checkpoint there too.
 STAND_IN = """\
 #!/usr/bin/env python3
 import os, pathlib, sys
@@ -24,10 +25,14 @@ with turns.open("a") as file:
     print(os.environ["OMPI_COMM_WORLD_SIZE"], *sys.argv[2:], file=file)
 answers = {answers!r}
 answer = answers[min(turn, len(answers) - 1)]
+if answer[0] in ".+":
+    (room / "run").mkdir(exist_ok=True)
+    (room / "run" / "config.yaml").unlink(missing_ok=True)
+    (room / "run" / "config.yaml").write_text(str(turn))
 if answer[0] == "+":
     (room / "run" / "checkpoints").mkdir(parents=True, exist_ok=True)
     (room / "run" / "checkpoints" / "latest").write_text(f"step-{{turn:08}}.safetensors\\n")
-sys.exit(int(answer.lstrip("+")))
+sys.exit(int(answer.lstrip(".+")))
 """
 # For ssh: the host "gone" does not answer.
 SSH = """\
@@ -95,10 +100,41 @@ def waits_longer_each_time_until_there_is_progress(room):
     expect(pauses == ["0.01", "0.02", "0.01", "0.02"], f"pauses {pauses}: {launched.err}")
 
 
+def old_run(room):
+    """A run directory that holds a run of another job."""
+    (room.folder / "run" / "checkpoints").mkdir(parents=True)
+    (room.folder / "run" / "config.yaml").write_text("old")
+    (room.folder / "run" / "checkpoints" / "latest").write_text("step-00000500.safetensors\n")
+
+
 @cases
 def overwrites_once(room):
-    launched = Launched(room, ["4", "0"], "-n", "1", *QUICK, arguments=["--overwrite", "--set", "a=b c"])
+    old_run(room)
+    launched = Launched(room, [".4", "0"], "-n", "1", *QUICK, arguments=["--overwrite", "--set", "a=b c"])
     launched.expect(0, ["1 my.yaml --overwrite --set a=b c", "1 my.yaml --set a=b c --resume"])
+
+
+@cases
+def resumes_no_run_of_another_job(room):
+    old_run(room)
+    overwrite = "1 my.yaml --overwrite"
+    launched = Launched(room, ["4", "137", ".4", "0"], "-n", "1", *QUICK, arguments=["--overwrite"])
+    launched.expect(0, [overwrite, overwrite, overwrite, AGAIN])
+    (room.folder / "turns").unlink()
+    Launched(room, ["4", "3"], "-n", "1", *QUICK).expect(3, [FIRST, FIRST])
+
+
+@cases
+def progress_over_an_old_run_counts(room):
+    old_run(room)
+    launched = Launched(room, ["+4", "+4", "+4", "0"], "-n", "1", "--restarts", "1", *QUICK, arguments=["--overwrite"])
+    launched.expect(0, ["1 my.yaml --overwrite", AGAIN, AGAIN, AGAIN])
+
+
+@cases
+def what_cannot_be_started_is_a_failure(room):
+    launched = Launched(room, ["127"], "-n", "1", "--restarts", "1", *QUICK)
+    launched.expect(127, [FIRST, AGAIN])
 
 
 @cases
