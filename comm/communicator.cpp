@@ -74,7 +74,7 @@ void Pending::wait() {
 void Pending::count_waiting() {
   const std::chrono::milliseconds timeout = owner_->timeout();
   const auto now = Clock::now();
-  waited_ += std::min<Clock::duration>(now - last_poll_, std::max(timeout / 1000, 10ms));
+  waited_ += std::min<Clock::duration>(now - last_poll_, std::max(timeout / 100, 50ms));
   last_poll_ = now;
   if (waited_ >= listened_ + between_listening) {
     listened_ = waited_;

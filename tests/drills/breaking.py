@@ -23,7 +23,7 @@ GONE_AFTER = TIMEOUT + 10
 CONFIG = f"""\
 run_dir: {{room}}/run
 model: {{{{name: cnn}}}}
-batch: {{{{global: 64, shards: 4}}}}
+batch: {{{{global: 64, shards: 8}}}}
 data: {{{{dataset: synthetic, synthetic: {{{{samples: 2000, test_samples: 512}}}}}}}}
 schedule: {{{{steps: 100000, decay: constant}}}}
 evaluation: {{{{every_steps: 4, batch: 64}}}}
@@ -122,7 +122,7 @@ def while_saving(job, _dice):
     def temporary():
         with contextlib.suppress(OSError):
             return [name for name in os.listdir(job.checkpoints) if not re.fullmatch(r"step-.*safetensors|latest", name)]
-    until(lambda: job.over() or temporary(), 60, pause=0.0005)
+    expect(until(lambda: job.over() or temporary(), 60, pause=0.0005), "no save was seen within a minute")
 
 
 MOMENTS = [at_start, in_a_step, after_a_step, while_saving]

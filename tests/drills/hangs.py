@@ -160,7 +160,7 @@ def main():
     options = breaking.arguments(__doc__)
 
     def once(drill):
-        return lambda dice: breaking.trial(drill, dice, lambda folder: Job(folder, dice.choice([2, 3])))
+        return lambda dice: breaking.trial(drill, dice, lambda folder: Job(folder, dice.choice([2, 3, 8])))
 
     jobs = {drill.name: once(drill) for drill in DRILLS}
     breaking.main(options, {**jobs, "blocked_output": blocked_output}, ("sweep", judge_sweep))

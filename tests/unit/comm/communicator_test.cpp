@@ -108,11 +108,11 @@ TEST(Pending, gives_up_when_it_is_only_tested) {
 
 TEST(Pending, does_not_count_time_that_its_worker_spent_elsewhere) {
   const auto comm = make_single();
-  comm->set_timeout(50ms);
+  comm->set_timeout(200ms);
   int polled = 0;
   Pending pending(std::make_unique<Countdown>(3, polled), comm.get(), call());
   for (int poll = 0; poll < 2; ++poll) {
-    std::this_thread::sleep_for(80ms);
+    std::this_thread::sleep_for(250ms);
     EXPECT_FALSE(pending.test());
   }
   EXPECT_TRUE(pending.test());
