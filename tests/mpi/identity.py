@@ -110,13 +110,27 @@ def a_gradient_that_one_worker_alone_has_spoiled_ends_all_alike(room):
 def a_step_that_one_worker_alone_has_spoiled_is_undone_on_all(room):
     finals = set()
     for rank in [0, 1]:
-        skip = ["--overwrite", "--set", "train.on_divergence=skip", "--set", "comm.check_every=1"]
+        skip = ["--overwrite", "--set", "train.on_divergence=skip", "--set", "comm.check_every=1", "--set",
+                "train.digest_every=1"]
         told = run_spoiled("train", room.config, *skip, rank=rank, count=2, **GRADIENT)
         expect(told.code == 0, f"code {told.code}: {told.err}")
         lines = [json.loads(line) for line in (room.run / "metrics.jsonl").read_text().splitlines()]
         expect([line["step"] for line in lines if "skipped" in line] == [2], f"other steps were skipped: {lines}")
+        expect([line["step"] for line in lines if "loss" in line] == [1, 3, 4], f"an undone step has a loss: {lines}")
+        digests = [json.loads(line)["step"] for line in (room.run / "digests.jsonl").read_text().splitlines()]
+        expect(digests == [1, 3, 4], f"digests of steps {digests}")
         finals.add(room.final().read_bytes())
     expect(len(finals) == 1, "what was undone depends on whose memory failed")
+
+
+# The moments of the last batch_norm are exchanged after those of 4 steps, and the gradient sums, which are as long.
+@cases
+def precise_statistics_that_one_worker_alone_has_spoiled_end_all_alike(room):
+    arguments = ["--set", "normalization.running_stats=[precise]", "--set", "checkpoint.every_steps=4"]
+    told = run_spoiled("train", room.config, *arguments, workers=2, rank=1, size=2048, count=9, byte=12, **{"or": 0x7FF80000})
+    expect(told.code == DIVERGED, f"code {told.code}: {told.err}")
+    expect(told.lines_with("rank 1 on ") and "precise statistics of layer 'bn3'" in told.err, f"does not say where: {told.err}")
+    expect(not saved(room), f"something was saved from it: {told.err}")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores, co
 }
 
 void Recorder::skipped(std::int64_t step, const std::string& why, std::int64_t skipped) {
-  metrics_.write(ordered_json{{"step", step}, {"epoch", epoch(step)}, {"skipped", skipped}}.dump());
+  write(metrics_, ordered_json{{"step", step}, {"epoch", epoch(step)}, {"skipped", skipped}}.dump());
   progress_.clear();
   spdlog::warn("{}. The step was undone; {} skipped so far", why, skipped);
 }

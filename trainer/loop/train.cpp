@@ -112,6 +112,7 @@ class Training {
     const std::int64_t mine = failure_ || divergence_ ? failed : StopSignals::requested() ? leave : go_on;
     const std::int64_t all = largest(comm_, "go on", mine);
     if (all == failed) raise_failure();
+    record();
     return all == leave;
   }
 
@@ -138,6 +139,7 @@ class Training {
   void skip(const std::string& why) {
     before_.restore(session_.state());
     divergence_ = nullptr;
+    trained_.reset();
     Counters& counters = session_.counters();
     ++counters.step;
     if (++counters.skipped_in_a_row == most_skipped_in_a_row) {
@@ -165,13 +167,18 @@ class Training {
       divergence_ = std::current_exception();
     }
     ++session_.counters().step;
-    if (divergence_ || recorder_ == nullptr) return;
-    const double taken = since(start);
+    if (recorder_ != nullptr) trained_ = Trained{.sums = sums, .lr = lr, .seconds = since(start)};
+  }
+
+  // Once it is agreed that the last step counts.
+  void record() {
+    if (!trained_) return;
     attempt([&] {
-      recorder_->trained(step(), sums, lr, taken);
+      recorder_->trained(step(), trained_->sums, trained_->lr, trained_->seconds);
       const std::int64_t every = config_.train.digest_every;
       if (every > 0 && step() % every == 0) recorder_->digested(digest_line(step(), tensors()));
     });
+    trained_.reset();
   }
 
   // Model and optimizer, without the counters and what evaluations make anew.
@@ -198,7 +205,12 @@ class Training {
     const bool frozen = freeze_step() > 0 && step() > freeze_step();
     if (!config_.normalization.keeps_precise() || frozen || precise_step_ == step()) return 0;
     const auto start = Clock::now();
-    lockstep::make_precise(comm_, session_);
+    try {
+      lockstep::make_precise(comm_, session_);
+    } catch (const DivergedError&) {
+      divergence_ = std::current_exception();
+    }
+    require_finite();
     precise_step_ = step();
     return since(start);
   }
@@ -218,6 +230,7 @@ class Training {
     agree(comm_, "divergence", [&] {
       if (divergence_) std::rethrow_exception(divergence_);
     });
+    record();
   }
 
   // Of a step that is not counted yet.
@@ -278,8 +291,14 @@ class Training {
   Recorder* recorder_;
   Saver saver_;
   std::vector<std::size_t> entries_;
-  Snapshot before_;                // the last step; with train.on_divergence: skip
-  std::exception_ptr divergence_;  // of the last step
+  Snapshot before_;  // the last step; with train.on_divergence: skip
+  struct Trained {
+    BatchSums sums;
+    double lr = 0;
+    double seconds = 0;
+  };
+  std::optional<Trained> trained_;  // the last step, not recorded yet; on rank 0
+  std::exception_ptr divergence_;   // of the last step
   std::exception_ptr failure_;
   std::int64_t precise_step_ = -1;  // of whose weights the `precise` statistics are
 };
