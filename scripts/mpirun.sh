@@ -12,8 +12,12 @@ workers=$2
 cores=$(lscpu -p=SOCKET,CORE | grep -v '^#' | sort -u | wc -l)
 ((cores <= $(nproc))) || cores=$(nproc)
 
+# A host that stops to answer is noticed within seconds; without these, within a quarter of an hour. A host that does
+# not come up at all ends the start.
+options=(--mca oob_tcp_keepalive_time 3 --mca oob_tcp_keepalive_intvl 1 --mca oob_tcp_keepalive_probes 3
+  --mca orte_startup_timeout 60)
 # Unasked, Open MPI binds one and two ranks to a core each, so that two jobs, or two threads of a rank, share one.
-options=(--bind-to none)
+options+=(--bind-to none)
 ((workers <= cores)) || options+=(--oversubscribe)
 if ((EUID == 0)); then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

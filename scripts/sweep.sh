@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Removes what jobs of Open MPI left on this host when mpirun was killed: shared memory that no process maps, and
-# session folders of an mpirun that is gone. Touches nothing of other users, nor of jobs that are alive.
+# session folders of an mpirun or a daemon that is gone. Touches nothing of other users, of jobs that are alive, nor of
+# other hosts that share the folder.
 set -euo pipefail
 shopt -s nullglob
 
@@ -15,6 +16,15 @@ if ((${#segments[@]})); then
   done
 fi
 
-for folder in "${TMPDIR:-/tmp}"/ompi.*."$EUID"/pid.*; do
-  [[ ! -O $folder || -L $folder || -d /proc/${folder##*.} ]] || rm -rf "$folder"
+host=$(uname -n)
+sessions=${TMPDIR:-/tmp}/ompi.${host%%.*}.$EUID
+for folder in "$sessions"/pid.* "$sessions"/jf.*; do
+  [[ -O $folder && ! -L $folder ]] || continue
+  number=${folder##*.}
+  case $folder in
+    */pid.*) [[ ! -d /proc/$number ]] || continue ;;
+    # A daemon's, by the number of its job.
+    *) ! pgrep -f "ess_base_jobid $((number << 16)) " >/dev/null || continue ;;
+  esac
+  rm -rf "$folder"
 done

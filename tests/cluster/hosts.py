@@ -79,9 +79,9 @@ class TwoHosts:
     def __iter__(self):
         return iter(self.hosts)
 
-    def mpirun_options(self, slots):
-        """So many ranks on each."""
-        return ["--host", ",".join(f"{host.address}:{slots}" for host in self.hosts), "--map-by", "node",
+    def mpirun_options(self, slots, hosts=None):
+        """So many ranks on each of these hosts (default: both)."""
+        return ["--host", ",".join(f"{host.address}:{slots}" for host in hosts or self), "--map-by", "node",
                 "--mca", "plm_rsh_agent", str(AGENT)]
 
     def environment(self):

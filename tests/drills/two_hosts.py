@@ -21,13 +21,13 @@ from hosts import TwoHosts, missing  # noqa: E402
 
 
 class Job(breaking.Job):
-    """A training with half of its workers on each host."""
+    """A training with so many workers on each of these hosts (default: both); mpirun is on the first."""
 
-    def __init__(self, folder, hosts, slots):
-        super().__init__(folder, 2 * slots)
+    def __init__(self, folder, hosts, slots, used=None):
+        super().__init__(folder, slots * len(used or hosts.hosts))
         self.hosts = hosts
         at = self.command.index(LOCKSTEP)
-        self.command[at:at] = hosts.mpirun_options(slots)
+        self.command[at:at] = hosts.mpirun_options(slots, used)
 
     def start(self, stderr=None):
         with self.said.open("w") as said:
@@ -86,11 +86,16 @@ def main():
         print(f"| drill | trials | what was seen |\n|---|---|---|\n| two hosts | 0 | skipped: {reason} |")
         return
 
-    def once(drill, dice):
-        with TwoHosts() as hosts:
-            return breaking.trial(drill, dice, lambda folder: Job(folder, hosts, dice.choice([1, 2])))
+    def once(drill, far_only=False):
+        def with_hosts(dice):
+            with TwoHosts() as hosts:
+                used = [hosts.second] if far_only else None
+                return breaking.trial(drill, dice, lambda folder: Job(folder, hosts, dice.choice([1, 2]), used))
+        return with_hosts
 
-    breaking.main(options, {drill.name: lambda dice, drill=drill: once(drill, dice) for drill in DRILLS})
+    jobs = {drill.name: once(drill) for drill in DRILLS}
+    no_message = Drill("link_cut_no_worker_near", link_cut, "", MOMENTS)
+    breaking.main(options, {**jobs, no_message.name: once(no_message, far_only=True)})
 
 
 if __name__ == "__main__":
