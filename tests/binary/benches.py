@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""What `lockstep bench` and scripts/bench_peers.sh print. Their numbers are the machine's; nobody judges them here."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+from binary import ROOT, Cases, expect
+
+PEERS = ROOT / "scripts" / "peers"
+USAGE = 2
+
+cases = Cases()
+
+
+# scripts/peers
+
+
+def load_compare():
+    specification = importlib.util.spec_from_file_location("compare", PEERS / "compare.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+compare = load_compare()
+
+
+def measured(rates):
+    """In place of starting somebody: what each answers, in order. What has no answer left is not to be had."""
+    answers = {name: iter(values) for name, values in rates.items()}
+
+    def run(command):
+        name = "lockstep" if "bench" in command else command[0]
+        rate = next(answers[name], None)
+        if rate is None:
+            raise compare.Skipped(f"no {name} here")
+        return {"images_per_s": rate}
+
+    return run
+
+
+def table_row(rounds=3, **rates):
+    peers = {name: [name] for name in rates if name != "lockstep"}
+    row = compare.Row("cnn", 64, (28, 28, 1), 10, peers)
+    return compare.measure_row(row, [], rounds, lambda line: None, measured(rates))
+
+
+@cases
+def peers_ratios_are_those_of_a_round(_):
+    row = table_row(lockstep=[10, 30, 20], one=[5, 10, 20], other=[10, 5, 5])
+    one, other = (row["images_per_s"][name]["ratio"] for name in ["one", "other"])
+    expect(one == {"median": 2, "min": 1, "max": 3}, one)
+    expect(other == {"median": 4, "min": 1, "max": 6}, other)
+    expect(row["against_fastest"] == {"median": 1, "min": 1, "max": 3}, row["against_fastest"])
+    expect(row["images_per_s"]["lockstep"] == {"median": 20, "min": 10, "max": 30}, row)
+
+
+@cases
+def peers_that_are_missing_are_named(_):
+    row = table_row(lockstep=[10, 30, 20], one=[5, 10, 20], other=[])
+    expect(row["skipped_peers"] == {"other": "no other here"}, row)
+    expect(list(row["images_per_s"]) == ["lockstep", "one"], row)
+    row = table_row(lockstep=[10, 30, 20], one=[], other=[5])
+    expect(row == {"skipped": "one: no one here; other: no other here"}, row)
+
+
+@cases
+def peers_skip_what_lockstep_cannot_do(_):
+    row = table_row(lockstep=[], one=[5, 10, 20])
+    expect(row == {"skipped": "lockstep: no lockstep here"}, row)
+
+
+@cases
+def peers_settings_are_lockstep_s(room):
+    for name in ["cnn-64", "resnet20-64", "resnet20-8"]:
+        command = compare.ROWS[name].ours(["plan.memory_mib=1"])
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        expect(ended.returncode == USAGE and "plan.memory_mib" in ended.stderr, f"{command}: {ended.stderr}")
+
+
+@cases
+def peers_say_why_a_row_is_skipped(room):
+    script = [sys.executable, PEERS / "compare.py"]
+    told = subprocess.run([*script, "cnn-64", "--rounds", "1", "--out", room.folder, "--set", "batch.shard=4"],
+                          capture_output=True, text=True, check=False)
+    row = json.loads(told.stdout)["rows"]["cnn-64"]
+    expect("batch.shard" in row["skipped"], f"{row}\n{told.stderr}")
+    expect(json.loads((room.folder / "peers.json").read_text())["rows"]["cnn-64"] == row, told.stderr)
+    told = subprocess.run([*script, "cnn-65"], capture_output=True, text=True, check=False)
+    expect(told.returncode == USAGE and "cnn-65" in told.stderr and "resnet20-64" in told.stderr, told.stderr)
+
+
+@cases
+def peers_train_with_pytorch(room):
+    options = ["--model", "cnn", "--batch", "2", "--windows", "1", "--seconds", "0", "--sync-bn", "--channels-last"]
+    told = subprocess.run(["/usr/bin/python3", PEERS / "torch_ddp.py", *options], capture_output=True, text=True,
+                          check=False)
+    expect(told.returncode == 0, told.stderr)
+    report = json.loads(told.stdout)
+    expect(report["images_per_s"] > 0 and report["ranks"] == 2, report)
+    expect(report["version"].startswith("PyTorch"), report)
+
+
+if __name__ == "__main__":
+    cases.main(lambda case, room: case(room))
