@@ -318,6 +318,16 @@ def bench_step_with_one_value_of_a_channel(room):
     return Bad(["bench", "step", *options], USAGE, ["bn3", "step"])
 
 
+@cases
+def bench_unknown(room):
+    return Bad(["bench", "stap"], USAGE, ["did you mean 'step'", "step, allreduce"])
+
+
+@cases
+def bench_allreduce_with_nobody_else(room):
+    return Bad(["bench", "allreduce"], USAGE, ["mpirun -n 2 lockstep bench allreduce"], launches=(None, 1))
+
+
 
 @cases
 def channel_with_one_value(room):

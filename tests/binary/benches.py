@@ -3,15 +3,49 @@
 
 import importlib.util
 import json
+import math
 import subprocess
 import sys
 
-from binary import ROOT, Cases, expect
+from binary import ROOT, Cases, expect, run
 
 PEERS = ROOT / "scripts" / "peers"
 USAGE = 2
 
 cases = Cases()
+
+
+def bench(*arguments, workers=None):
+    result = run("bench", *arguments, workers=workers, timeout=150)
+    expect(result.code == 0, f"code {result.code} from {result.command}\n{result.err}")
+    return result.out
+
+
+def bench_json(*arguments, workers=None):
+    told = bench(*arguments, "--json", workers=workers)
+    expect(told.count("\n") == 1, f"more than one object: {told}")
+    return json.loads(told)
+
+
+@cases
+def step_tells_a_rate(_):
+    told = bench_json("step", "--model", "mlp", "--batch", "16", "--workers", "2")
+    expect(0 < told["min"] <= told["images_per_s"] <= told["max"], told)
+    expect((told["model"], told["batch"], told["shards"], told["workers"]) == ("mlp", 16, 8, 2), told)
+
+
+@cases
+def allreduce_tells_every_size(_):
+    told = bench_json("allreduce", workers=3)
+    sizes = told["sizes"]
+    expect([it["bytes"] for it in sizes] == [2**power for power in range(6, 25)], sizes)
+    for it in sizes:
+        expect(0 < it["min"] <= it["ratio"] <= it["max"] and it["tree_us"] > 0 and it["mpi_us"] > 0, it)
+    worst = max(sizes, key=lambda it: it["ratio"])
+    expect((told["worst"], told["worst_bytes"]) == (worst["ratio"], worst["bytes"]), told)
+    mean = math.prod(it["ratio"] for it in sizes) ** (1 / len(sizes))
+    expect(abs(told["geometric_mean"] - mean) < 1e-6 * mean, told)
+    expect((told["workers"], told["shards"]) == (3, 8), told)
 
 
 # scripts/peers

@@ -1,41 +1,76 @@
+#include "trainer/cli/bench.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
-#include <nlohmann/json.hpp>
+#include <functional>
+#include <iterator>
 
 #include "comm/base/error.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/cli/commands.h"
 #include "trainer/cli/workers_option.h"
 #include "trainer/config/config.h"
-#include "trainer/loop/bench_step.h"
+#include "trainer/config/nearest.h"
 #include "trainer/loop/workers.h"
 
 namespace lockstep {
 namespace {
 
-Usage usage() {
+struct Kind {
+  std::string name;
+  std::string purpose;
+  std::string example;
+  bool of_a_model;  // else of the exchange between processes alone
+  std::string (*run)(Communicator& comm, const Bench& bench);
+};
+
+const std::array<Kind, 2>& kinds() {
+  static const std::array<Kind, 2> all{{
+      {"step",
+       "Measures training steps on random images in memory: forward, backward, exchange and update, without "
+       "reading data.",
+       "lockstep bench step --model cnn --batch 256\n"
+       "mpirun -n 2 lockstep bench step --model resnet20 --json",
+       true, bench_step},
+      {"allreduce",
+       "Measures the reduction along the fixed tree, as training sums its gradients, in turn with "
+       "MPI_Allreduce, "
+       "from 64 B to 16 MiB. batch.shards, comm.bucket_mib and the number of workers are what matters.",
+       "mpirun -n 2 lockstep bench allreduce --set batch.shards=8 --json", false, bench_allreduce},
+  }};
+  return all;
+}
+
+Usage usage(const Kind& kind) {
   Usage usage;
-  usage.command = "bench step";
-  usage.synopsis =
-      "[CONFIG.yaml] [--set key=value]... [--model NAME] [--batch GLOBAL] [--workers N] [--json]";
-  usage.purpose =
-      "Measures training steps on random images in memory: forward, backward, exchange and update, without "
-      "reading data. Images are those of data.synthetic where the configuration names that data set, else "
-      "32x32x3 for resnet20 and 28x28x1 for other models. Workers are as in train.";
-  usage.example =
-      "lockstep bench step --model cnn --batch 256\n"
-      "mpirun -n 2 lockstep bench step --model resnet20 --json";
-  usage.options = {
-      set_option(),
-      {"model", "NAME", "the same as --set model.name=NAME"},
-      {"batch", "GLOBAL", "the same as --set batch.global=GLOBAL"},
-      workers_option(),
-      {"json", "", "print one JSON object: images_per_s (median), min, max, and what was measured"},
-  };
+  usage.command = "bench " + kind.name;
+  usage.purpose = kind.purpose;
+  usage.example = kind.example;
   usage.operands = {"CONFIG.yaml"};
+  usage.options = {set_option()};
+  if (kind.of_a_model) {
+    usage.synopsis =
+        "[CONFIG.yaml] [--set key=value]... [--model NAME] [--batch GLOBAL] [--workers N] [--json]";
+    usage.purpose +=
+        " Images are those of data.synthetic where the configuration names that data set, else 32x32x3 for "
+        "resnet20 and 28x28x1 for other models. Workers are as in train.";
+    usage.options.push_back({"model", "NAME", "the same as --set model.name=NAME"});
+    usage.options.push_back({"batch", "GLOBAL", "the same as --set batch.global=GLOBAL"});
+    usage.options.push_back(workers_option());
+  } else {
+    usage.synopsis = "[CONFIG.yaml] [--set key=value]... [--json]";
+  }
+  usage.options.push_back({"json", "", "print one JSON object: medians, spreads, and what was measured"});
   return usage;
+}
+
+std::string help_of_all() {
+  std::string text = "usage: lockstep bench KIND [CONFIG.yaml] [OPTIONS]\n\n";
+  for (const Kind& kind : kinds()) text += fmt::format("  {:<10}{}\n", kind.name, kind.purpose);
+  return text + "\nlockstep bench KIND --help shows the options\n";
 }
 
 Config configuration(const Arguments& arguments) {
@@ -55,51 +90,58 @@ InputFacts images(const Config& config) {
   return {{28, 28, 1}, 10};
 }
 
-void print(const Config& config, const InputFacts& input, int workers, StepSpeed speed, bool json) {
-  auto& rates = speed.images_per_s;
-  std::sort(rates.begin(), rates.end());
-  const double median = rates[rates.size() / 2];
-  const std::string model = config.model.name.empty() ? "layers" : config.model.name;
-  if (!json) {
-    fmt::print(
-        "{} on {}: {:.0f} images/s (min {:.0f}, max {:.0f}); batch {}, {} shards, {} worker(s) of {} "
-        "thread(s), {} windows of {} steps\n",
-        model, to_string(input.shape), median, rates.front(), rates.back(), config.batch.global,
-        config.batch.shards, workers, config.threads, rates.size(), speed.steps_per_window);
-    return;
-  }
-  const nlohmann::ordered_json report{
-      {"images_per_s", median},       {"min", rates.front()},
-      {"max", rates.back()},          {"model", model},
-      {"batch", config.batch.global}, {"shards", config.batch.shards},
-      {"workers", workers},           {"threads", config.threads},
-      {"windows", rates.size()},      {"steps_per_window", speed.steps_per_window}};
-  fmt::print("{}\n", report.dump());
+const Kind& kind_named(const std::string& name) {
+  const auto kind = std::ranges::find(kinds(), name, &Kind::name);
+  if (kind != kinds().end()) return *kind;
+  std::vector<std::string> names;
+  for (const Kind& known : kinds()) names.push_back(known.name);
+  const std::string wrong =
+      name.empty() ? "" : fmt::format("; did you mean '{}' by {}?", nearest(name, names), in_quotes(name));
+  throw UsageError(fmt::format("bench: expected what to measure: {}{}", fmt::join(names, ", "), wrong));
 }
 
-// What follows "bench step". The other kinds are named so that nobody searches a typing error.
-std::vector<std::string> behind_kind(const std::vector<std::string>& command_line) {
-  const std::string kind = command_line.empty() ? "" : command_line.front();
-  if (kind == "step") return {command_line.begin() + 1, command_line.end()};
-  if (kind == "--help") return command_line;
-  if (kind == "allreduce" || kind == "norm" || kind == "peak") {
-    throw UsageError(fmt::format("bench {} is not part of this version; bench step is", kind));
-  }
-  throw UsageError("bench: expected what to measure: lockstep bench step (see lockstep bench step --help)");
+void require_processes(const Kind& kind, const Workers& workers) {
+  if (workers.kind == Workers::Kind::mpi && workers.count > 1) return;
+  throw UsageError(
+      fmt::format("bench {0} measures what processes exchange over MPI, so it needs several of them: "
+                  "mpirun -n 2 lockstep bench {0}",
+                  kind.name));
 }
 
 }  // namespace
 
+std::string model_name(const Config& config) {
+  return config.model.name.empty() ? "layers" : config.model.name;
+}
+
+Spread spread(std::vector<double> values) {
+  std::ranges::sort(values);
+  return {values[values.size() / 2], values.front(), values.back()};
+}
+
+std::vector<double> ratios(const std::vector<double>& above, const std::vector<double>& below) {
+  std::vector<double> result;
+  std::ranges::transform(above, below, std::back_inserter(result), std::divides<>());
+  return result;
+}
+
 int run_bench(const std::vector<std::string>& arguments) {
-  const auto options = parse_arguments(usage(), behind_kind(arguments));
+  const std::string name = arguments.empty() ? "" : arguments.front();
+  if (name == "--help") {
+    if (speaks()) fmt::print("{}", help_of_all());
+    return 0;
+  }
+  const Kind& kind = kind_named(name);
+  const auto options = parse_arguments(usage(kind), {arguments.begin() + 1, arguments.end()});
   if (!options) return 0;
 
   const Config config = configuration(*options);
+  const Bench bench{.config = config, .input = images(config), .json = options->has("json")};
   const Workers workers = choose_workers(config, requested_workers(*options));
-  const InputFacts input = images(config);
+  if (!kind.of_a_model) require_processes(kind, workers);
   run_workers(workers, config.comm, [&](Communicator& comm) {
-    const StepSpeed speed = measure_steps(comm, config, input);
-    if (comm.rank() == 0) print(config, input, comm.size(), speed, options->has("json"));
+    const std::string report = kind.run(comm, bench);
+    if (comm.rank() == 0) fmt::print("{}\n", report);
   });
   return 0;
 }

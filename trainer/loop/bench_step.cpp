@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <optional>
 
 #include "layers/tensor/random.h"
-#include "trainer/data/loaded_batch.h"
 #include "trainer/loop/agree.h"
 #include "trainer/loop/memory.h"
 #include "trainer/loop/session.h"
-#include "trainer/optim/optimizer.h"
 
 namespace lockstep {
 namespace {
@@ -40,9 +37,9 @@ LoadedBatch random_batch(const Config& config, const InputFacts& input, const Sh
   return batch;
 }
 
-// Seconds that `work` takes on the slowest worker.
-template <class Work>
-double seconds(Communicator& comm, const Work& work) {
+}  // namespace
+
+double seconds_together(Communicator& comm, const std::function<void()>& work) {
   comm.barrier(Lane::statistics, "window").wait();
   const auto start = Clock::now();
   work();
@@ -51,41 +48,43 @@ double seconds(Communicator& comm, const Work& work) {
   return static_cast<double>(largest(comm, "window", taken.count())) * 1e-9;
 }
 
-}  // namespace
-
-StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input) {
+BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFacts& input) : comm_(comm) {
   require_equal_hosts(comm);
   const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
-  std::optional<Model> model;
-  std::unique_ptr<Optimizer> optimizer;
   agree(comm, "model", [&] {
-    model.emplace(model_options(config, input), comm.size(), comm.rank());
-    check_variance(config, *model, config.batch.global, {.per_epoch = 1, .total = 1});
+    model_.emplace(model_options(config, input), comm.size(), comm.rank());
+    check_variance(config, *model_, config.batch.global, {.per_epoch = 1, .total = 1});
     Workload work = workload(config);
     work.evaluation = config.batch.global;
-    check_memory(model->memory_bytes(work), limit);
-    model->initialize();
-    optimizer = make_optimizer(config, *model);
+    check_memory(model_->memory_bytes(work), limit);
+    model_->initialize();
+    optimizer_ = make_optimizer(config, *model_);
   });
-  GradientReducer reducer(comm, model->layout(), model->gradient_tensors(), reduction_options(comm, config));
-  const LoadedBatch batch = random_batch(config, input, model->layout());
+  reducer_.emplace(comm, model_->layout(), model_->gradient_tensors(), reduction_options(comm, config));
+  batch_ = random_batch(config, input, model_->layout());
+}
 
-  std::int64_t step = 0;
-  const auto run = [&](std::int64_t steps) {
-    return seconds(comm, [&] {
-      for (const std::int64_t end = step + steps; step < end; ++step) {
-        model->train_step(comm, reducer, batch.input(), step);
-        optimizer->update(model->arena(), model->gradients(), 0, step);
-      }
-    });
-  };
-  run(warm_up_steps);
-  const double a_step = run(warm_up_steps) / warm_up_steps;
+double BenchedStep::seconds(std::int64_t steps) {
+  return seconds_together(comm_, [&] {
+    for (const std::int64_t end = step_ + steps; step_ < end; ++step_) {
+      model_->train_step(comm_, *reducer_, batch_.input(), step_);
+      optimizer_->update(model_->arena(), model_->gradients(), 0, step_);
+    }
+  });
+}
 
+std::int64_t BenchedStep::steps_in(double wanted) {
+  seconds(warm_up_steps);
+  const double a_step = seconds(warm_up_steps) / warm_up_steps;
+  return std::max<std::int64_t>(std::llround(wanted / a_step), 1);
+}
+
+StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input) {
+  BenchedStep step(comm, config, input);
   StepSpeed speed;
-  speed.steps_per_window = std::max<std::int64_t>(std::llround(window_seconds / a_step), 1);
+  speed.steps_per_window = step.steps_in(window_seconds);
   for (int window = 0; window < windows; ++window) {
-    const double taken = run(speed.steps_per_window);
+    const double taken = step.seconds(speed.steps_per_window);
     speed.images_per_s.push_back(static_cast<double>(speed.steps_per_window * config.batch.global) / taken);
   }
   return speed;

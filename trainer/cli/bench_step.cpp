@@ -1,0 +1,35 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "trainer/cli/bench.h"
+#include "trainer/loop/bench_step.h"
+
+namespace lockstep {
+
+std::string bench_step(Communicator& comm, const Bench& bench) {
+  const Config& config = bench.config;
+  const StepSpeed speed = measure_steps(comm, config, bench.input);
+  const Spread rate = spread(speed.images_per_s);
+  if (!bench.json) {
+    return fmt::format(
+        "{} on {}: {:.0f} images/s (min {:.0f}, max {:.0f}); batch {}, {} shards, {} worker(s) of {} "
+        "thread(s), {} windows of {} steps",
+        model_name(config), to_string(bench.input.shape), rate.median, rate.min, rate.max,
+        config.batch.global, config.batch.shards, comm.size(), config.threads, speed.images_per_s.size(),
+        speed.steps_per_window);
+  }
+  return nlohmann::ordered_json{{"images_per_s", rate.median},
+                                {"min", rate.min},
+                                {"max", rate.max},
+                                {"model", model_name(config)},
+                                {"batch", config.batch.global},
+                                {"shards", config.batch.shards},
+                                {"workers", comm.size()},
+                                {"threads", config.threads},
+                                {"windows", speed.images_per_s.size()},
+                                {"steps_per_window", speed.steps_per_window}}
+      .dump();
+}
+
+}  // namespace lockstep
