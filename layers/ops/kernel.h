@@ -3,6 +3,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "layers/tensor/shape.h"
 
@@ -49,6 +52,16 @@ struct BackwardArguments {
   ShardPosition position;
 };
 
+// A primitive of the library behind a kernel, with nothing around it: for benchmarks. `result` has room for
+// an input or an output, `scratch` for the kernel's scratch_bytes(). Only the time it takes means anything.
+struct BarePrimitive {
+  enum class Pass : std::uint8_t { forward, backward_data, backward_weight };
+  Pass pass = Pass::forward;
+  std::string implementation;  // what the library calls it
+  std::function<void(const float* input, const float* output_gradient, float* result, std::byte* scratch)>
+      run;
+};
+
 // One operation, compiled for one number of samples. Knows one shard; no rank, batch or neighbour.
 class Kernel {
  public:
@@ -61,6 +74,8 @@ class Kernel {
   virtual void prepare(std::array<const float*, max_parameters> /*parameters*/) {}
   virtual void forward(const ForwardArguments& arguments) const = 0;
   virtual void backward(const BackwardArguments& arguments) const = 0;
+  // Of which forward and backward consist, where a library computes them. They live as long as the kernel.
+  virtual std::vector<BarePrimitive> bare_primitives() const { return {}; }
 };
 
 }  // namespace lockstep

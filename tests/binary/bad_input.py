@@ -320,7 +320,12 @@ def bench_step_with_one_value_of_a_channel(room):
 
 @cases
 def bench_unknown(room):
-    return Bad(["bench", "stap"], USAGE, ["did you mean 'step'", "step, allreduce"])
+    return Bad(["bench", "peek"], USAGE, ["did you mean 'peak'", "step, peak, allreduce"])
+
+
+@cases
+def bench_peak_of_workers_with_threads(room):
+    return Bad(["bench", "peak", "--set", "threads=2"], USAGE, ["threads is 2", "set it to 1"])
 
 
 @cases

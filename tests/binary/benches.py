@@ -35,6 +35,27 @@ def step_tells_a_rate(_):
 
 
 @cases
+def peak_tells_all_primitives(_):
+    told = bench_json("peak", "--model", "cnn", "--batch", "17", "--set", "batch.shards=2", workers=2)
+    expect(0 < told["min"] <= told["ratio"] <= told["max"], told)
+    passes = ["forward", "backward_data", "backward_weight"]
+    wanted = [(layer, each) for layer in ["conv1", "conv2", "fc1", "fc2"] for each in passes]
+    wanted.remove(("conv1", "backward_data"))  # it reads images
+    primitives = told["primitives"]
+    expect([(it["layer"], it["pass"]) for it in primitives] == wanted, primitives)
+    for each in passes:
+        total = sum(it["ms"] for it in primitives if it["pass"] == each)
+        expect(0 < total and abs(told[f"{each}_ms"] - total) < 1e-6 * total, told)
+
+
+@cases
+def peak_tells_a_reader(_):
+    first, *lines = bench("peak", "--model", "mlp", "--batch", "16").splitlines()
+    expect("times its bare primitives" in first, first)
+    expect(any("fc1" in line and "backward_weight" in line for line in lines), lines)
+
+
+@cases
 def allreduce_tells_every_size(_):
     told = bench_json("allreduce", workers=3)
     sizes = told["sizes"]

@@ -27,14 +27,21 @@ struct Kind {
   std::string (*run)(Communicator& comm, const Bench& bench);
 };
 
-const std::array<Kind, 2>& kinds() {
-  static const std::array<Kind, 2> all{{
+const std::array<Kind, 3>& kinds() {
+  static const std::array<Kind, 3> all{{
       {"step",
        "Measures training steps on random images in memory: forward, backward, exchange and update, without "
        "reading data.",
        "lockstep bench step --model cnn --batch 256\n"
        "mpirun -n 2 lockstep bench step --model resnet20 --json",
        true, bench_step},
+      {"peak",
+       "Measures the bare primitives of the model's convolutions and linear layers, forward and backward, "
+       "with the "
+       "shards and layouts of training, in turn with whole training steps, and tells how many times their "
+       "sum a "
+       "step takes. Refuses a primitive for which the library has only its reference code.",
+       "mpirun -n 2 lockstep bench peak --model resnet20 --batch 128", true, bench_peak},
       {"allreduce",
        "Measures the reduction along the fixed tree, as training sums its gradients, in turn with "
        "MPI_Allreduce, "

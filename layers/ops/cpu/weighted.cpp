@@ -37,8 +37,9 @@ class Forward {
                {DNNL_ARG_WEIGHTS, desc.query_md(dnnl::query::weights_md), weight_.data()},
                {DNNL_ARG_BIAS, weighted.bias},
                {DNNL_ARG_DST, weighted.destination}},
-              threads) {
-    warn_if_reference(desc.impl_info_str(), weighted.what + ", forward,");
+              threads),
+        implementation_(desc.impl_info_str()) {
+    warn_if_reference(implementation_, weighted.what + ", forward,");
   }
 
   std::size_t scratch_bytes() const { return call_.scratchpad_bytes(); }
@@ -48,10 +49,17 @@ class Forward {
     call_(arguments.position.thread, {arguments.inputs[0], arguments.parameters[1], arguments.output},
           arguments.scratch);
   }
+  BarePrimitive bare() const {
+    return {BarePrimitive::Pass::forward, implementation_,
+            [this](const float* input, const float* other, void* result, std::byte* scratch) {
+              call_(0, {input, other, result}, scratch);  // any floats do for a bias
+            }};
+  }
 
  private:
   PreparedWeight weight_;
   Call call_;
+  std::string implementation_;
 };
 
 class BackwardData {
@@ -62,8 +70,9 @@ class BackwardData {
               {{DNNL_ARG_DIFF_DST, weighted.destination},
                {DNNL_ARG_WEIGHTS, desc.query_md(dnnl::query::weights_md), weight_.data()},
                {DNNL_ARG_DIFF_SRC, weighted.source}},
-              threads) {
-    warn_if_reference(desc.impl_info_str(), weighted.what + ", backward to its input,");
+              threads),
+        implementation_(desc.impl_info_str()) {
+    warn_if_reference(implementation_, weighted.what + ", backward to its input,");
   }
 
   std::size_t scratch_bytes() const { return call_.scratchpad_bytes(); }
@@ -73,17 +82,24 @@ class BackwardData {
     call_(arguments.position.thread, {arguments.output_gradient, arguments.input_gradients[0]},
           arguments.scratch);
   }
+  BarePrimitive bare() const {
+    return {BarePrimitive::Pass::backward_data, implementation_,
+            [this](const float* /*input*/, const float* gradient, void* result, std::byte* scratch) {
+              call_(0, {gradient, result}, scratch);
+            }};
+  }
 
  private:
   PreparedWeight weight_;
   Call call_;
+  std::string implementation_;
 };
 
 class BackwardWeight {
  public:
   BackwardWeight(const Weighted& weighted, const dnnl::primitive_desc_base& desc, int threads)
       : BackwardWeight(weighted, desc, desc.query_md(dnnl::query::diff_weights_md), threads) {
-    warn_if_reference(desc.impl_info_str(), weighted.what + ", backward to its weight,");
+    warn_if_reference(implementation_, weighted.what + ", backward to its weight,");
   }
 
   // The gradient in the primitive's layout, then a scratchpad.
@@ -99,6 +115,12 @@ class BackwardWeight {
           scratchpad);
     reorder_(thread, {gradient, arguments.parameter_gradients[0]}, scratchpad);
   }
+  BarePrimitive bare() const {
+    return {BarePrimitive::Pass::backward_weight, implementation_,
+            [this](const float* input, const float* gradient, void* result, std::byte* scratch) {
+              call_(0, {input, gradient, scratch, result}, scratch + gradient_bytes_);
+            }};
+  }
 
  private:
   BackwardWeight(const Weighted& weighted, const dnnl::primitive_desc_base& desc, const Desc& gradient,
@@ -111,11 +133,13 @@ class BackwardWeight {
                {DNNL_ARG_DIFF_BIAS, weighted.bias}},
               threads),
         reorder_(describe_reorder(gradient, weighted.weight),
-                 {{DNNL_ARG_FROM, gradient}, {DNNL_ARG_TO, weighted.weight}}, threads) {}
+                 {{DNNL_ARG_FROM, gradient}, {DNNL_ARG_TO, weighted.weight}}, threads),
+        implementation_(desc.impl_info_str()) {}
 
   std::size_t gradient_bytes_;
   Call call_;
   Call reorder_;
+  std::string implementation_;
 };
 
 class WeightedKernel final : public Kernel {
@@ -146,6 +170,13 @@ class WeightedKernel final : public Kernel {
   void backward(const BackwardArguments& arguments) const override {
     if (arguments.input_gradients[0] != nullptr) backward_data_.value().run(arguments);
     backward_weight_.value().run(arguments);
+  }
+
+  std::vector<BarePrimitive> bare_primitives() const override {
+    std::vector<BarePrimitive> primitives{forward_.bare()};
+    if (backward_data_) primitives.push_back(backward_data_->bare());
+    if (backward_weight_) primitives.push_back(backward_weight_->bare());
+    return primitives;
   }
 
  private:

@@ -1,0 +1,103 @@
+#include "trainer/loop/bench_peak.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <string_view>
+
+#include "comm/base/error.h"
+#include "trainer/loop/agree.h"
+#include "trainer/loop/bench_step.h"
+
+namespace lockstep {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int windows = 7;
+constexpr double window_seconds = 1;
+
+std::string_view name_of(BarePrimitive::Pass pass) {
+  switch (pass) {
+    case BarePrimitive::Pass::forward:
+      return "forward";
+    case BarePrimitive::Pass::backward_data:
+      return "backward_data";
+    case BarePrimitive::Pass::backward_weight:
+      return "backward_weight";
+  }
+  throw std::logic_error("a pass without a name");
+}
+
+std::string implementation_of(const BareStep::Entry& entry) {
+  return fmt::format("{}", fmt::join(entry.implementations, ", "));
+}
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+// Runs every primitive so many times, and answers the seconds that one run of each took.
+std::vector<double> time_primitives(const BareStep& bare, std::int64_t runs) {
+  std::vector<double> seconds(bare.entries().size());
+  for (std::int64_t run = 0; run < runs; ++run) {
+    for (std::size_t entry = 0; entry < seconds.size(); ++entry) {
+      const auto start = Clock::now();
+      bare.run(entry);
+      seconds[entry] += std::chrono::duration<double>(Clock::now() - start).count();
+    }
+  }
+  for (double& taken : seconds) taken /= static_cast<double>(runs);
+  return seconds;
+}
+
+}  // namespace
+
+void refuse_reference(std::span<const BareStep::Entry> entries) {
+  for (const auto& entry : entries) {
+    if (implementation_of(entry).find("ref") == std::string::npos) continue;
+    throw UsageError(fmt::format(
+        "layer '{}', {}: the library has nothing better than its reference code ({}) for this shape "
+        "on this processor, which is no measure of what the processor can do",
+        entry.layer, name_of(entry.pass), implementation_of(entry)));
+  }
+}
+
+PeakReport measure_peak(Communicator& comm, const Config& config, const InputFacts& input) {
+  if (config.threads != 1) {
+    throw UsageError(fmt::format(
+        "bench peak compares workers of one thread, but threads is {}: set it to 1 and start more "
+        "workers",
+        config.threads));
+  }
+  BenchedStep step(comm, config, input);
+  std::optional<BareStep> bare;
+  agree(comm, "primitives", [&] {
+    bare.emplace(model_options(config, input), comm.size(), comm.rank(), config.batch.global);
+    refuse_reference(bare->entries());
+  });
+
+  const std::int64_t steps = step.steps_in(window_seconds);
+  time_primitives(*bare, 1);
+  std::vector<std::vector<double>> by_entry(bare->entries().size());
+  PeakReport report;
+  for (int window = 0; window < windows; ++window) {
+    report.steps.push_back(step.seconds(steps) / static_cast<double>(steps));
+    std::vector<double> seconds;
+    const double all = seconds_together(comm, [&] { seconds = time_primitives(*bare, steps); });
+    report.sums.push_back(all / static_cast<double>(steps));
+    for (std::size_t entry = 0; entry < seconds.size(); ++entry) by_entry[entry].push_back(seconds[entry]);
+  }
+  for (std::size_t entry = 0; entry < by_entry.size(); ++entry) {
+    const auto& about = bare->entries()[entry];
+    report.primitives.push_back(
+        {about.layer, std::string(name_of(about.pass)), implementation_of(about), median(by_entry[entry])});
+  }
+  return report;
+}
+
+}  // namespace lockstep
