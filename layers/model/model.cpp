@@ -132,6 +132,10 @@ void Model::initialize() {
     const std::span<float> values = arena().subspan(parameter.offset, parameter.count());
     const Random random(impl_->options.seed, "weights", parameter.name);
     const auto bound = static_cast<float>(1.0 / std::sqrt(static_cast<double>(parameter.fan_in)));
+    const auto uniform = [&](const auto& bits) { return (2.0F * Random::uniform(bits[0]) - 1.0F) * bound; };
+    const auto normal = [&](const auto& bits) {
+      return static_cast<float>(parameter.deviation * Random::normal(bits[0], bits[1]));
+    };
     for (std::size_t i = 0; i < values.size(); ++i) {
       switch (parameter.role) {
         case Parameter::Role::norm_scale:
@@ -142,7 +146,7 @@ void Model::initialize() {
           break;
         case Parameter::Role::weight:
         case Parameter::Role::bias:
-          values[i] = (2.0F * Random::uniform(random.bits(i)[0]) - 1.0F) * bound;
+          values[i] = parameter.deviation > 0 ? normal(random.bits(i)) : uniform(random.bits(i));
           break;
       }
     }

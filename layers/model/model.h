@@ -79,7 +79,8 @@ class Model {
 
   // Parameters and buffers by name: everything that inference needs, and all that training changes here.
   std::vector<ModelTensor> state();
-  // Weights as a pure function of (seed, parameter name, element); PyTorch's default bounds, U(±1/√fan_in).
+  // Weights as a pure function of (seed, parameter name, element): PyTorch's default bounds, U(±1/√fan_in),
+  // or the normal distribution that a parameter asks for.
   void initialize();
 
   // Bytes this worker needs: plans, arenas, optimizer state, what the reducer stages, and the batches that

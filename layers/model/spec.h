@@ -17,6 +17,7 @@ struct Conv2dSpec {
   std::int64_t padding = 0;
   std::int64_t groups = 1;
   bool bias = false;
+  bool normal_start = false;  // of the weights, with the variance 2 / fan_out; else uniform, see Parameter
 };
 struct LinearSpec {
   std::int64_t out = 0;

@@ -1,5 +1,7 @@
 #include "layers/nn/conv2d.h"
 
+#include <cmath>
+
 #include "layers/nn/window.h"
 
 namespace lockstep {
@@ -32,7 +34,10 @@ Conv2d::Conv2d(const std::string& name, const SampleShape& input, const Conv2dSp
                    .bias = spec.bias} {
   const Dims weight{spec.out, input.channels / spec.groups, spec.kernel, spec.kernel};
   const std::int64_t fan_in = checked_elements("weight", weight) / spec.out;
-  declare("weight", weight, Parameter::Role::weight, fan_in);
+  // He et al., "Delving deep into rectifiers" (2015), with the variance kept on the way back.
+  const auto fan_out = static_cast<double>(spec.out * spec.kernel * spec.kernel);
+  const double deviation = spec.normal_start ? std::sqrt(2 / fan_out) : 0;
+  declare("weight", weight, Parameter::Role::weight, fan_in, deviation);
   if (spec.bias) declare("bias", {spec.out}, Parameter::Role::bias, fan_in);
 }
 

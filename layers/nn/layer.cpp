@@ -17,12 +17,14 @@ std::int64_t Layer::checked_elements(std::string_view suffix, const Dims& dims) 
                                to_string(dims), most));
 }
 
-void Layer::declare(std::string_view suffix, Dims dims, Parameter::Role role, std::int64_t fan_in) {
+void Layer::declare(std::string_view suffix, Dims dims, Parameter::Role role, std::int64_t fan_in,
+                    double deviation) {
   checked_elements(suffix, dims);
   parameters_.push_back({.name = fmt::format("{}.{}", name_, suffix),
                          .dims = std::move(dims),
                          .role = role,
                          .fan_in = fan_in,
+                         .deviation = deviation,
                          .offset = 0});
 }
 

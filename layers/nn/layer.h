@@ -48,7 +48,8 @@ class Layer {
   // Values of a parameter of these dimensions. Throws UsageError where no memory could hold them: from here
   // on numbers and bytes of values fit 64 bits.
   std::int64_t checked_elements(std::string_view suffix, const Dims& dims) const;
-  void declare(std::string_view suffix, Dims dims, Parameter::Role role, std::int64_t fan_in);
+  void declare(std::string_view suffix, Dims dims, Parameter::Role role, std::int64_t fan_in,
+               double deviation = 0);
 
  private:
   std::string name_;

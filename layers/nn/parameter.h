@@ -18,6 +18,7 @@ struct Parameter {
   Dims dims;         // PyTorch's order
   Role role = Role::weight;
   std::int64_t fan_in = 1;  // inputs that one output sums over
+  double deviation = 0;     // of the normal distribution it starts from; 0: uniform in ±1/√fan_in
   std::size_t offset = 0;   // first element in the arena
 
   std::size_t count() const { return static_cast<std::size_t>(elements(dims)); }

@@ -2,6 +2,9 @@
 
 #include <Random123/philox.h>
 
+#include <cmath>
+#include <numbers>
+
 #include "comm/base/hash.h"
 
 namespace lockstep {
@@ -32,6 +35,13 @@ Random::Random(std::uint64_t seed, std::string_view purpose, std::string_view na
 
 std::array<std::uint32_t, 4> Random::bits(std::uint64_t a, std::uint64_t b) const {
   return philox({low(a), high(a), low(b), high(b)}, key_);
+}
+
+double Random::normal(std::uint32_t radius, std::uint32_t angle) {
+  constexpr double step = 0x1p-32;
+  const double never_zero = (static_cast<double>(radius) + 0.5) * step;
+  const double turn = 2 * std::numbers::pi * (static_cast<double>(angle) * step);
+  return std::sqrt(-2 * std::log(never_zero)) * std::cos(turn);
 }
 
 std::uint64_t Random::below(std::uint64_t n, std::uint64_t a, std::uint64_t b) const {

@@ -22,6 +22,8 @@ class Random {
   std::array<std::uint32_t, 4> bits(std::uint64_t a, std::uint64_t b = 0) const;
   // [0, 1), with 24 bits; `lane` 0 … 3 picks one of the four words of the position.
   static float uniform(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24F; }
+  // Of the standard normal distribution, from two words of a position (Box and Muller, 1958).
+  static double normal(std::uint32_t radius, std::uint32_t angle);
   // Uniform in [0, n), n ≥ 1, from 64 bits of the position (the bias is below 2⁻³² for n < 2³²).
   std::uint64_t below(std::uint64_t n, std::uint64_t a, std::uint64_t b = 0) const;
 

@@ -120,5 +120,28 @@ TEST(RandomTest, BelowCoversItsRangeEvenly) {
   EXPECT_EQ(random.below(1, 3), 0U);
 }
 
+TEST(RandomTest, NormalIsFiniteAtItsEdgesAndHasTheStandardMoments) {
+  constexpr std::uint32_t last = 0xFFFFFFFF;
+  EXPECT_NEAR(Random::normal(0, 0), std::sqrt(2 * std::log(0x1p33)), 1e-12);
+  EXPECT_NEAR(Random::normal(last, 0), 0, 1e-4);
+  EXPECT_NEAR(Random::normal(0, 0x80000000), -Random::normal(0, 0), 1e-12);
+
+  const Random random(1, "normal");
+  constexpr int count = 100'000;
+  double sum = 0;
+  double squares = 0;
+  int beyond_two = 0;
+  for (int i = 0; i < count; ++i) {
+    const auto bits = random.bits(static_cast<std::uint64_t>(i));
+    const double value = Random::normal(bits[0], bits[1]);
+    sum += value;
+    squares += value * value;
+    beyond_two += std::abs(value) > 2 ? 1 : 0;
+  }
+  EXPECT_NEAR(sum / count, 0, 0.01);
+  EXPECT_NEAR(squares / count, 1, 0.015);
+  EXPECT_NEAR(beyond_two / static_cast<double>(count), 0.0455, 0.002);
+}
+
 }  // namespace
 }  // namespace lockstep
