@@ -58,10 +58,10 @@ struct LayerSpec {
 };
 
 struct ModelSpec {
-  std::string name;                            // mlp, cnn, resnet20; empty: `layers`
+  std::string name;                            // one of zoo_names(); empty: `layers`
   std::vector<LayerSpec> layers;               // the last one's output are the logits: 1x1x<classes>
   std::vector<std::int64_t> hidden{256, 128};  // mlp
-  double dropout = 0;                          // before the last layer of mlp, cnn and resnet20
+  double dropout = 0;                          // before the last layer of a network with a name
 };
 
 }  // namespace lockstep

@@ -1,14 +1,18 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "layers/model/spec.h"
 
 namespace lockstep {
 
-// The layers of a model by name (mlp, cnn, resnet20), parameters named as torchvision names them.
-// Throws UsageError for any other name.
+// What the networks that come with the program are called.
+std::vector<std::string> zoo_names();
+
+// The layers of one of them, parameters named as torchvision names them. Throws UsageError for any other
+// name.
 std::vector<LayerSpec> zoo_layers(const ModelSpec& spec, std::int64_t classes);
 
 }  // namespace lockstep

@@ -74,6 +74,12 @@ def evaluate_picks_the_running_statistics(room):
 
 
 @cases
+def bench_step_gives_a_model_the_images_that_it_is_made_for(room):
+    told = must(0, run("bench", "step", "--model", "resnet18", timeout=150)).out
+    expect(told.startswith("resnet18 on 224x224x3: ") and "batch 16," in told, told)
+
+
+@cases
 def predict_answers_for_one_image(room):
     room.train()
     images = room.data / room.TEST_IMAGES

@@ -1,7 +1,7 @@
-// Trains resnet20 for some steps on synthetic images, on thread workers, and writes all that another
-// framework needs to do the same: start, images, labels, and what came out. torch_steps.py reads it.
+// Trains a network of the zoo for some steps on synthetic images, on thread workers, and writes all that
+// another framework needs to do the same: start, images, labels, and what came out. torch_steps.py reads it.
 //
-//   interop_steps FILE WORKERS STEPS
+//   interop_steps FILE WORKERS STEPS MODEL SIDE
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -97,10 +97,7 @@ std::vector<ParameterRange> ranges_of(const Model& model) {
   return ranges;
 }
 
-void train(Communicator& comm, std::int64_t steps, Record& record) {
-  ModelOptions options;
-  options.spec.name = "resnet20";
-  options.input = {.height = 32, .width = 32, .channels = 3};
+void train(Communicator& comm, const ModelOptions& options, std::int64_t steps, Record& record) {
   Model model(options, comm.size(), comm.rank());
   model.initialize();
   set_start(model);
@@ -149,13 +146,17 @@ void train(Communicator& comm, std::int64_t steps, Record& record) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 4) {
-    std::cerr << "usage: interop_steps FILE WORKERS STEPS\n";
+  if (count != 6) {
+    std::cerr << "usage: interop_steps FILE WORKERS STEPS MODEL SIDE\n";
     return 2;
   }
   Record record;
+  const std::int64_t side = std::atoll(arguments[5]);
+  ModelOptions options;
+  options.spec.name = arguments[4];
+  options.input = {.height = side, .width = side, .channels = 3};
   const std::int64_t steps = std::atoll(arguments[3]);
-  run_threads(std::atoi(arguments[2]), [&](Communicator& comm) { train(comm, steps, record); });
+  run_threads(std::atoi(arguments[2]), [&](Communicator& comm) { train(comm, options, steps, record); });
   record.write(arguments[1]);
   return 0;
 }

@@ -63,7 +63,8 @@ Usage usage(const Kind& kind) {
         "[CONFIG.yaml] [--set key=value]... [--model NAME] [--batch GLOBAL] [--workers N] [--json]";
     usage.purpose +=
         " Images are those of data.synthetic where the configuration names that data set, else 32x32x3 for "
-        "resnet20 and 28x28x1 for other models. Workers are as in train.";
+        "resnet20, 224x224x3 for resnet18, resnet34 and resnet50 (16 in a batch where there is no "
+        "CONFIG.yaml), and 28x28x1 for other models. Workers are as in train.";
     usage.options.push_back({"model", "NAME", "the same as --set model.name=NAME"});
     usage.options.push_back({"batch", "GLOBAL", "the same as --set batch.global=GLOBAL"});
     usage.options.push_back(workers_option());
@@ -80,12 +81,18 @@ std::string help_of_all() {
   return text + "\nlockstep bench KIND --help shows the options\n";
 }
 
+// Made for ImageNet: a batch of the usual size has no room on a small machine.
+bool large_images(const std::string& model) {
+  return model == "resnet18" || model == "resnet34" || model == "resnet50";
+}
+
 Config configuration(const Arguments& arguments) {
   std::vector<std::string> settings = arguments.values("set");
   if (const auto model = arguments.value("model")) settings.push_back("model.name=" + *model);
   if (const auto batch = arguments.value("batch")) settings.push_back("batch.global=" + *batch);
-  if (arguments.operands().empty()) return parse_config("{}", "defaults", settings);
-  return load_config(arguments.operands()[0], settings);
+  if (!arguments.operands().empty()) return load_config(arguments.operands()[0], settings);
+  const Config plain = parse_config("{}", "defaults", settings);
+  return large_images(plain.model.name) ? parse_config("batch: {global: 16}", "defaults", settings) : plain;
 }
 
 InputFacts images(const Config& config) {
@@ -93,6 +100,7 @@ InputFacts images(const Config& config) {
   if (config.data.dataset == DataConfig::Dataset::synthetic) {
     return {{synthetic.height, synthetic.width, synthetic.channels}, synthetic.classes};
   }
+  if (large_images(config.model.name)) return {{224, 224, 3}, 1000};
   if (config.model.name == "resnet20") return {{32, 32, 3}, 10};
   return {{28, 28, 1}, 10};
 }

@@ -3,6 +3,7 @@
 #include <limits>
 #include <string>
 
+#include "layers/model/zoo.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/layer_list.h"
 #include "trainer/config/layer_types.h"
@@ -56,6 +57,12 @@ std::vector<Key> run_keys() {
   };
 }
 
+Words<std::string> model_names() {
+  Words<std::string> names;
+  for (const std::string& name : zoo_names()) names.known.emplace_back(name, name);
+  return names;
+}
+
 std::vector<Key> model_keys() {
   Entry<Config> layers{.path = "model.layers",
                        .type = "list of layers",
@@ -71,17 +78,15 @@ std::vector<Key> model_keys() {
   return {
       exclusive(
           "model.layers", [](Config& config) { config.model.name.clear(); },
-          result(word<Config, std::string>(
-                     "model.name", FIELD(model.name),
-                     {.known = {{"mlp", "mlp"}, {"cnn", "cnn"}, {"resnet20", "resnet20"}}, .refused = {}},
-                     "a network that comes with the program"),
+          result(word<Config, std::string>("model.name", FIELD(model.name), model_names(),
+                                           "a network that comes with the program"),
                  {"arch"})),
       exclusive(
           "model.name", [](Config& config) { config.model.layers.clear(); }, result(std::move(layers))),
       result(list<Config, std::int64_t>("model.hidden", FIELD(model.hidden), Whole{1, million},
                                         "whole number", as_whole, "`mlp`: units of each hidden layer")),
       result(number<Config>("model.dropout", FIELD(model.dropout), below_one,
-                            "`mlp`, `cnn`, `resnet20`: share of values dropped before the last layer")),
+                            "share of values dropped before the last layer of a network with a name")),
   };
 }
 

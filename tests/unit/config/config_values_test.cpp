@@ -128,9 +128,11 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"optimizer: {name: sdg}",
               "a.yaml:1:19: optimizer.name: expected one of sgd, adamw; found 'sdg'; did you mean 'sgd'?"},
         Wrong{"model: {name: 3}",
-              "a.yaml:1:15: model.name: expected one of mlp, cnn, resnet20; found '3'; did you mean 'mlp'?"},
+              "a.yaml:1:15: model.name: expected one of mlp, cnn, resnet20, resnet18, resnet34, resnet50; "
+              "found '3'; did you mean 'mlp'?"},
         Wrong{"model: {name: [cnn]}",
-              "a.yaml:1:15: model.name: expected one of mlp, cnn, resnet20; found a list"},
+              "a.yaml:1:15: model.name: expected one of mlp, cnn, resnet20, resnet18, resnet34, resnet50; "
+              "found a list"},
         Wrong{"comm: {backend: nccl}", "a.yaml:1:17: comm.backend: 'nccl' is not in this build"},
         Wrong{"precision: bf16", "a.yaml:1:12: precision: 'bf16' is not available in this version"},
         Wrong{"precision: tf32", "a.yaml:1:12: precision: 'tf32' is not available in this version"},

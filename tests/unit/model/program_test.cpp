@@ -164,7 +164,9 @@ TEST(Graph, SaysWhichLayerDoesNotFitAndBothShapes) {
   EXPECT_NE(message_of({.name = "", .layers = {{"conv1", Conv2dSpec{.out = 4, .kernel = 1, .groups = 3}}}})
                 .find("groups: 3"),
             std::string::npos);
-  EXPECT_NE(message_of({.name = "vgg", .layers = {}}).find("mlp, cnn, resnet20"), std::string::npos);
+  EXPECT_NE(
+      message_of({.name = "vgg", .layers = {}}).find("mlp, cnn, resnet20, resnet18, resnet34, resnet50"),
+      std::string::npos);
 }
 
 }  // namespace
