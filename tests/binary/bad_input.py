@@ -395,7 +395,15 @@ def evaluate_foreign_file(room):
     header = b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
     file = room.folder / "foreign.safetensors"
     file.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
-    return Bad(["evaluate", file], DATA, [str(file)], launches=(None,))
+    return Bad(["evaluate", file, "--set", f"data.path={room.data}"], DATA,
+               [str(file), "conv1.weight, ", "unexpected: x", "does not tell what it is"], launches=(None,))
+
+
+@cases
+def evaluate_with_a_configuration_too_many(room):
+    room.train()
+    return Bad(["evaluate", room.final(), "--config", room.config], USAGE, ["--config", str(room.final())],
+               launches=(None,))
 
 
 def retold(file, **metadata):

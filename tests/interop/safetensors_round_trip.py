@@ -4,21 +4,12 @@
   safetensors_round_trip.py INTEROP_SAFETENSORS_BINARY LOCKSTEP_BINARY
 """
 import json
-import site
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-BUILD = Path(__file__).resolve().parents[2] / "build"
-MISSING = BUILD / "python.missing"
-SKIPPED = 77
-
-if MISSING.exists():
-    print(f"skipped: {MISSING.read_text().strip()}")
-    sys.exit(SKIPPED)
-for folder in (BUILD / "python").glob("lib/python*/site-packages"):
-    site.addsitedir(str(folder))
+import pypi
 
 try:
     import numpy as np
@@ -28,7 +19,7 @@ try:
     from safetensors.torch import load_file as load_torch_file
     from safetensors.torch import save_file as save_torch_file
 except ImportError as error:
-    sys.exit(f"{error}; scripts/test.sh makes build/python, where it belongs")
+    pypi.not_there(error)
 
 OUR_TYPES = [np.float32, np.float64, np.int32, np.int64, np.uint8]
 failures = []

@@ -10,7 +10,7 @@
 #include "layers/ops/threads.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/cli/commands.h"
-#include "trainer/loop/inference.h"
+#include "trainer/loop/subject.h"
 
 namespace lockstep {
 namespace {
@@ -19,14 +19,19 @@ Usage usage() {
   Usage usage;
   usage.command = "evaluate";
   usage.synopsis =
-      "CHECKPOINT [--set key=value]... [--split test|validation|train] [--running-stats ENTRY] [--json]";
+      "CHECKPOINT [--config FILE] [--set key=value]... [--split test|validation|train] [--running-stats "
+      "ENTRY] "
+      "[--json]";
   usage.purpose =
       "Evaluates a trained model on one machine: accuracy and loss over a whole split, exactly as training "
       "computed them. The data are where the run's config.yaml says (beside the checkpoint or above it), or "
-      "where --set data.path says.";
+      "where --set data.path says. Of a file of another program, such as torchvision's weights as "
+      "safetensors, "
+      "--config or --set tell the model and the data.";
   usage.example = "lockstep evaluate runs/fashion_mnist/final.safetensors";
   usage.options = {
       set_option(),
+      {"config", "FILE", "a configuration with the model and the data of a file of another program"},
       {"split", "NAME", "test, validation or train (default: test)"},
       {"running-stats", "ENTRY",
        "which running statistics to use, as normalization.running_stats names them "
@@ -48,14 +53,6 @@ std::shared_ptr<const Dataset> choose_split(const Datasets& data, const std::str
   return data.validation;
 }
 
-void check_fits(const Dataset& dataset, const Trained& trained) {
-  const InputFacts& input = trained.facts.input;
-  if (dataset.shape() == input.shape && dataset.classes() == input.classes) return;
-  throw DataError(
-      fmt::format("the data set has images of {} in {} classes, but the model was trained on {} in {}",
-                  to_string(dataset.shape()), dataset.classes(), to_string(input.shape), input.classes));
-}
-
 }  // namespace
 
 int run_evaluate(const std::vector<std::string>& arguments) {
@@ -64,13 +61,12 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   require_one_worker("evaluate");
   prepare_compute_thread();
 
-  Trained trained = open_trained(options->operands()[0], options->values("set"));
-  std::string& data_path = trained.config.data.path;
-  if (data_path.empty()) data_path = data_path_of_run(options->operands()[0]);
+  const auto& settings = options->values("set");
+  Subject subject = open_subject(options->operands()[0], options->value("config"), settings);
+  Trained& trained = subject.trained;
   const std::size_t entry = trained.entry(options->value("running-stats").value_or(""));
   const std::string split = options->value("split").value_or("test");
-  const auto dataset = choose_split(open_datasets(trained.config.data, trained.config.seed), split);
-  check_fits(*dataset, trained);
+  const auto dataset = choose_split(subject.data, split);
 
   const std::int64_t batch = trained.config.evaluation.batch;
   if (entry == batch_statistics) check_batch_statistics(trained.model, dataset->size(), batch);

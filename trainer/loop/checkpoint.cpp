@@ -85,8 +85,10 @@ void check_version(const Metadata& metadata, const std::string& file) {
                               printable(version), format_version));
 }
 
-bool only_for_training(std::string_view name) {
-  return name.starts_with("optimizer.") || name.starts_with("train.");
+bool passed_over(std::string_view name, Purpose purpose) {
+  if (purpose == Purpose::resume) return false;
+  if (name.starts_with("optimizer.") || name.starts_with("train.")) return true;
+  return purpose == Purpose::weights && name.starts_with("stats.");
 }
 
 // Rows, columns and channels of an image that a machine can hold.
@@ -119,9 +121,9 @@ void check_together(const Facts& facts, const std::string& file) {
   }
 }
 
-// "\n  missing: a, b, c … and 40 more", or nothing.
+// "\n  missing: a, b, c … and 40 more", or nothing. Every tensor of a usual network finds its place in it.
 std::string listed(std::string_view title, const std::vector<std::string>& names) {
-  constexpr std::size_t most = 8;
+  constexpr std::size_t most = 400;
   if (names.empty()) return "";
   const auto end = names.begin() + static_cast<std::ptrdiff_t>(std::min(most, names.size()));
   const std::string rest = names.size() > most ? fmt::format(" … and {} more", names.size() - most) : "";
@@ -205,13 +207,13 @@ void save_tensors(const std::filesystem::path& file, const std::vector<ModelTens
 }
 
 void load_tensors(const SafetensorsFile& file, const std::string& name,
-                  const std::vector<ModelTensor>& tensors, bool model_alone) {
+                  const std::vector<ModelTensor>& tensors, Purpose purpose) {
   std::vector<std::string> missing;
   std::vector<std::string> unexpected;
   std::vector<std::string> different;
   std::set<std::string_view> wanted;
   for (const ModelTensor& tensor : tensors) {
-    wanted.insert(tensor.name);
+    if (!wanted.insert(tensor.name).second) continue;
     const TensorView* found = file.find(tensor.name);
     if (found == nullptr) {
       missing.push_back(tensor.name);
@@ -223,7 +225,7 @@ void load_tensors(const SafetensorsFile& file, const std::string& name,
     }
   }
   for (const TensorView& tensor : file.tensors()) {
-    if (wanted.contains(tensor.name) || (model_alone && only_for_training(tensor.name))) continue;
+    if (wanted.contains(tensor.name) || passed_over(tensor.name, purpose)) continue;
     unexpected.push_back(printable(tensor.name));
   }
   if (!missing.empty() || !unexpected.empty() || !different.empty()) {

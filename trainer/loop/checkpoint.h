@@ -46,10 +46,13 @@ Config read_config(const Metadata& metadata, const std::string& file);
 void save_tensors(const std::filesystem::path& file, const std::vector<ModelTensor>& tensors,
                   const Metadata& metadata);
 
+// What a file is read for decides what it may hold besides: nothing; what only training needs ("optimizer.",
+// "train."); running statistics beside the primary ones ("stats.") too.
+enum class Purpose : std::uint8_t { resume, inference, weights };
+
 // Copies a file's tensors into `tensors`, after checking that all of them are there with their dtypes and
-// shapes, and no others (but "optimizer." and "train.", which inference does not want, where
-// `model_alone`). Throws one DataError that lists all that does not fit; then nothing was changed.
+// shapes, and no others. Throws one DataError that lists all that does not fit; then nothing was changed.
 void load_tensors(const SafetensorsFile& file, const std::string& name,
-                  const std::vector<ModelTensor>& tensors, bool model_alone);
+                  const std::vector<ModelTensor>& tensors, Purpose purpose);
 
 }  // namespace lockstep

@@ -91,12 +91,15 @@ std::string data_path_of_run(const std::filesystem::path& file) {
 }
 
 Trained open_trained(const std::filesystem::path& file, std::span<const std::string> settings) {
-  const std::string name = file.string();
-  const SafetensorsFile contents = SafetensorsFile::read(file);
+  return open_trained(SafetensorsFile::read(file), file.string(), settings);
+}
+
+Trained open_trained(const SafetensorsFile& contents, const std::string& name,
+                     std::span<const std::string> settings) {
   Facts facts = read_facts(contents.metadata(), name);
   Config config = as_used_here(read_config(contents.metadata(), name), settings);
   Model model(described_model(config, facts, contents, name), 1, 0);
-  load_tensors(contents, name, model.state(), true);
+  load_tensors(contents, name, model.state(), Purpose::inference);
   return {std::move(config), std::move(facts), std::move(model)};
 }
 

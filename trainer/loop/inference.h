@@ -27,6 +27,8 @@ struct Trained {
 // the model (data, evaluation.batch, threads, plan, comm); another one is a UsageError. A checkpoint does not
 // know its data.path.
 Trained open_trained(const std::filesystem::path& file, std::span<const std::string> settings);
+Trained open_trained(const SafetensorsFile& contents, const std::string& name,
+                     std::span<const std::string> settings);
 
 // Where the run of a checkpoint read its data: data.path of the config.yaml beside final.safetensors and
 // above checkpoints/. Empty where there is none; a file that is no configuration is passed over.

@@ -22,12 +22,6 @@
 namespace lockstep {
 namespace {
 
-// As given (both or neither), else measured; the transform checks that it suits the images.
-InputNormalization normalization(const DataConfig& config, const Dataset& training) {
-  if (config.mean.empty() && config.deviation.empty()) return measure_normalization(training);
-  return {config.mean, config.deviation};
-}
-
 std::string digest_of_file(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
@@ -90,7 +84,7 @@ Inputs open_inputs(Communicator& comm, const Config& config) {
   agree(comm, "data", [&] {
     Datasets data = open_datasets(config.data, config.seed);
     const Dataset& training = *data.train;
-    Transform transform(training.shape(), normalization(config.data, training), config.data.augment,
+    Transform transform(training.shape(), input_normalization(config.data, training), config.data.augment,
                         config.seed);
     const std::string digest = content_digest(&training);
     inputs.emplace(Inputs{std::move(data), std::move(transform), digest});

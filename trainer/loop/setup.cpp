@@ -24,6 +24,11 @@ std::int64_t statistics_group(const Config& config) {
 
 }  // namespace
 
+InputNormalization input_normalization(const DataConfig& config, const Dataset& training) {
+  if (config.mean.empty() && config.deviation.empty()) return measure_normalization(training);
+  return {config.mean, config.deviation};
+}
+
 ModelOptions model_options(const Config& config, const InputFacts& input) {
   ModelOptions options;
   options.spec = config.model;

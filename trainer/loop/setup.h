@@ -5,6 +5,7 @@
 
 #include "layers/model/model.h"
 #include "trainer/config/schema.h"
+#include "trainer/data/transform.h"
 #include "trainer/optim/optimizer.h"
 
 // From a configuration to the parts of a run, and what can be said about them before the first step.
@@ -15,6 +16,9 @@ struct InputFacts {
   SampleShape shape;
   std::int64_t classes = 0;
 };
+
+// As given (both or neither), else measured; the transform checks that it suits the images.
+InputNormalization input_normalization(const DataConfig& config, const Dataset& training);
 
 ModelOptions model_options(const Config& config, const InputFacts& input);
 // What a run under this configuration asks of its model.

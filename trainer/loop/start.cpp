@@ -94,7 +94,7 @@ Start find_start(Communicator& comm, const RunDirectory* directory, bool resume,
       start = Start::finished;
       return;
     }
-    load_tensors(checkpoint, name, session.state(), false);
+    load_tensors(checkpoint, name, session.state(), Purpose::resume);
   });
   return start;
 }

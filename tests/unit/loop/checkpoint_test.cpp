@@ -44,9 +44,9 @@ SafetensorsFile file_of(const std::vector<ModelTensor>& tensors) {
   return SafetensorsFile::parse(std::move(contents), bytes.size(), "a.safetensors");
 }
 
-std::string refusal(const SafetensorsFile& file, State& state, bool model_alone) {
+std::string refusal(const SafetensorsFile& file, State& state, Purpose purpose) {
   try {
-    load_tensors(file, "a.safetensors", state.tensors(), model_alone);
+    load_tensors(file, "a.safetensors", state.tensors(), purpose);
   } catch (const DataError& error) {
     return error.what();
   }
@@ -57,7 +57,7 @@ TEST(LoadTensors, BringsBackEveryTensor) {
   State saved;
   const SafetensorsFile file = file_of(saved.tensors());
   State loaded{{}, {}, 0};
-  load_tensors(file, "a.safetensors", loaded.tensors(), false);
+  load_tensors(file, "a.safetensors", loaded.tensors(), Purpose::resume);
   EXPECT_EQ(loaded.weight, saved.weight);
   EXPECT_EQ(loaded.bias, saved.bias);
   EXPECT_EQ(loaded.batches, 7);
@@ -71,7 +71,7 @@ TEST(LoadTensors, ListsAllThatDoesNotFitAndChangesNothing) {
   tensors[2].dtype = DType::f64;  // another type
   const SafetensorsFile file = file_of(tensors);
   State state{{9, 9, 9, 9}, {9, 9}, 9};
-  const std::string message = refusal(file, state, false);
+  const std::string message = refusal(file, state, Purpose::resume);
   EXPECT_THAT(message, HasSubstr("a.safetensors"));
   EXPECT_THAT(message, HasSubstr("missing: fc.bias"));
   EXPECT_THAT(message, HasSubstr("unexpected: fc.offset"));
@@ -87,7 +87,7 @@ TEST(LoadTensors, ShowsNamesOfAFileWithCare) {
   auto tensors = saved.tensors();
   tensors[1].name = "\x1b[2J" + std::string(1'000'000, 'x');
   State state;
-  const std::string message = refusal(file_of(tensors), state, false);
+  const std::string message = refusal(file_of(tensors), state, Purpose::resume);
   EXPECT_THAT(message, HasSubstr("unexpected: ?[2Jxxx"));
   EXPECT_LT(message.size(), 500U);
 }
@@ -100,8 +100,8 @@ TEST(LoadTensors, InferencePassesOverWhatOnlyTrainingNeeds) {
       {"optimizer.momentum.fc.bias", DType::f32, {2}, std::as_writable_bytes(std::span(momentum))});
   const SafetensorsFile file = file_of(tensors);
   State state;
-  EXPECT_EQ(refusal(file, state, true), "");
-  EXPECT_THAT(refusal(file, state, false), HasSubstr("unexpected: optimizer.momentum.fc.bias"));
+  EXPECT_EQ(refusal(file, state, Purpose::inference), "");
+  EXPECT_THAT(refusal(file, state, Purpose::resume), HasSubstr("unexpected: optimizer.momentum.fc.bias"));
 }
 
 TEST(LoadTensors, AModelFileLacksWhatResumingNeeds) {
@@ -111,7 +111,7 @@ TEST(LoadTensors, AModelFileLacksWhatResumingNeeds) {
   auto wanted = state.tensors();
   std::int64_t step = 0;
   wanted.push_back({"train.step", DType::i64, {}, std::as_writable_bytes(std::span(&step, 1))});
-  EXPECT_THROW(load_tensors(file, "a.safetensors", wanted, false), DataError);
+  EXPECT_THROW(load_tensors(file, "a.safetensors", wanted, Purpose::resume), DataError);
 }
 
 Facts some_facts() {

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Weights go from lockstep to torchvision and back, as they are: names, shapes, logits to 1e-4 relative.
+
+  torchvision_weights.py INTEROP_ANSWERS_BINARY LOCKSTEP_BINARY MODEL
+"""
+import json
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import pypi
+
+warnings.simplefilter("ignore")  # torchvision looks for what it could read images with
+try:
+    import torch
+    import torchvision
+    from safetensors.torch import load_file, save_file
+    from torch import nn
+except ImportError as error:
+    pypi.not_there(error)
+
+# Pictures of the size that these networks are made for, in as many classes; few of them.
+DATA = ["data.dataset=synthetic", "data.synthetic.samples=48", "data.synthetic.test_samples=6",
+        "data.synthetic.height=96", "data.synthetic.width=96", "data.synthetic.channels=3",
+        "data.synthetic.classes=1000", "data.mean=[0.485, 0.456, 0.406]", "data.std=[0.229, 0.224, 0.225]"]
+RUN = ["batch.global=16", "batch.shards=4", "schedule.steps=3", "schedule.decay=constant", "optimizer.lr=0.01",
+       "evaluation.batch=8", "normalization.momentum=0.5"]
+failures = []
+
+
+def expect(truth, what):
+    print(f"{'ok  ' if truth else 'FAIL'} {what}")
+    if not truth:
+        failures.append(what)
+
+
+class Ours:
+    """lockstep's two programs, in a folder of their own."""
+
+    def __init__(self, answers, lockstep, model, folder):
+        self.answers, self.lockstep, self.folder = answers, lockstep, folder
+        self.network = [f"model.name={model}", *DATA]
+
+    def train(self, name, *settings):
+        run_dir = self.folder / name
+        config = self.folder / "empty.yaml"
+        config.write_text("")
+        words = [w for setting in [*self.network, *RUN, f"run_dir={run_dir}", *settings] for w in ("--set", setting)]
+        subprocess.run([self.lockstep, "train", config, *words, "--workers", "2"], check=True, stderr=subprocess.DEVNULL)
+        return run_dir / "final.safetensors"
+
+    def logits(self, file, *settings):
+        out = self.folder / "logits.safetensors"
+        subprocess.run([self.answers, file, out, *settings], check=True)
+        return load_file(out)
+
+    def evaluate(self, file, *settings):
+        words = [w for setting in settings for w in ("--set", setting)]
+        done = subprocess.run([self.lockstep, "evaluate", file, *words, "--json"], check=True, stdout=subprocess.PIPE)
+        return json.loads(done.stdout)
+
+
+def compare(theirs, ours, told, what):
+    """Their answers for the images that ours were given, and what `evaluate` told of them."""
+    with torch.no_grad():
+        logits = theirs.double().eval()(ours["images"].double().permute(0, 3, 1, 2))
+    worst = ((ours["logits"] - logits).abs().max() / logits.abs().max()).item()
+    expect(worst <= 1e-4, f"{what}: logits, relative: {worst:.2g} (at most 1e-4)")
+    labels = ours["labels"].long()
+    loss = nn.functional.cross_entropy(logits, labels).item()
+    expect(abs(told["loss"] - loss) <= 1e-4 * abs(loss), f"{what}: evaluate tells the loss {told['loss']:.6f}, torch {loss:.6f}")
+    accuracy = (logits.argmax(1) == labels).double().mean().item()
+    expect(abs(told["accuracy"] - accuracy) < 1e-9, f"{what}: and the accuracy {told['accuracy']:.4f}, torch {accuracy:.4f}")
+
+
+def ours_to_theirs(ours, build):
+    final = ours.train("run")
+    theirs = build()
+    theirs.load_state_dict(load_file(final), strict=True)
+    compare(theirs, ours.logits(final), ours.evaluate(final), "ours in torchvision, as it is")
+
+    several = ours.train("several", "normalization.running_stats=[cumulative, ema]")
+    tensors = load_file(several)
+    theirs = build()
+    theirs.load_state_dict({n: t for n, t in tensors.items() if not n.startswith("stats.")}, strict=True)
+    compare(theirs, ours.logits(several), ours.evaluate(several), "ours with several statistics, without stats.*")
+
+
+def theirs_to_ours(ours, build):
+    torch.manual_seed(1)
+    theirs = build()
+    theirs.train()
+    for _ in range(3):  # running statistics of its own
+        theirs(torch.randn(8, 3, 96, 96))
+    file = ours.folder / "theirs.safetensors"
+    save_file(theirs.state_dict(), file)
+    compare(theirs, ours.logits(file, *ours.network), ours.evaluate(file, *ours.network), "theirs here")
+
+
+def main():
+    answers, lockstep, model = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as name:
+        ours = Ours(answers, lockstep, model, Path(name))
+        build = getattr(torchvision.models, model)
+        ours_to_theirs(ours, build)
+        theirs_to_ours(ours, build)
+    sys.exit(f"{len(failures)} checks failed" if failures else 0)
+
+
+main()
