@@ -454,6 +454,19 @@ def resume_another_model(room):
 
 
 @cases
+def begin_with_weights_that_are_not_there(room):
+    return Bad(train(room, "--set", f"train.init_from={room.folder}/nowhere"), DATA, [f"{room.folder}/nowhere"])
+
+
+@cases
+def begin_with_weights_of_another_network(room):
+    room.train()
+    settings = ["--set", f"train.init_from={room.final()}", "--set", "model.name=mlp"]
+    return Bad(train(room, "--overwrite", *settings), DATA,
+               ["do not fit the model", "missing: ", "bn2.weight", "unexpected: ", "conv2.weight"])
+
+
+@cases
 def resume_another_learning_rate(room):
     room.train()
     room.final().unlink()

@@ -8,8 +8,9 @@
 using namespace lockstep;
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array keys{"format_version", "input_shape",   "classes", "input_mean", "input_deviation",
-                            "class_names",    "train_samples", "step",    "epoch",      "train_digest"};
+  constexpr std::array keys{"format_version",  "input_shape",  "classes",       "input_mean",
+                            "input_deviation", "class_names",  "train_samples", "step",
+                            "epoch",           "train_digest", "init_digest"};
   const std::vector<std::string> lines = fuzz::lines_of(fuzz::text_of(data, size));
   Metadata metadata;
   for (std::size_t i = 0; i < std::min(keys.size(), lines.size()); ++i) metadata[keys[i]] = lines[i];
@@ -17,7 +18,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const Facts facts = read_facts(metadata, "a");
     const Facts again = read_facts(describe(Config{}, facts), "b");
     fuzz::require(again.input.shape == facts.input.shape && again.class_names == facts.class_names &&
-                      again.normalization.mean == facts.normalization.mean && again.step == facts.step,
+                      again.normalization.mean == facts.normalization.mean && again.step == facts.step &&
+                      again.init_digest == facts.init_digest,
                   "facts survive being described");
     fuzz::require(facts.input.shape.elements() > 0, "an image has values");
   } catch (const DataError&) {

@@ -35,6 +35,7 @@ def idx(magic, sizes, values):
 FACTS = {
     "format_version": "1", "input_shape": "[2,3,1]", "classes": "2", "input_mean": "[0.5]", "input_deviation": "[0.25]",
     "class_names": '["cat","dog"]', "train_samples": "100", "step": "7", "epoch": "1", "train_digest": "0123456789abcdef",
+    "init_digest": "fedcba9876543210",
 }
 RESULT = {
     "seed": 1, "precision": "fp32", "batch": {"global": 256, "shards": 8}, "model": {"name": "mlp", "hidden": [256, 128]},

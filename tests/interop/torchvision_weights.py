@@ -98,6 +98,14 @@ def theirs_to_ours(ours, build):
     save_file(theirs.state_dict(), file)
     compare(theirs, ours.logits(file, *ours.network), ours.evaluate(file, *ours.network), "theirs here")
 
+    # Without a change to the weights a training that begins with them must end with them.
+    final = ours.train("begun", f"train.init_from={file}", "optimizer.lr=0")
+    begun = load_file(final)
+    same = all(torch.equal(begun[name], value.float()) for name, value in theirs.named_parameters())
+    expect(same, "theirs as the beginning of a training: every weight")
+    counts = all(begun[name].item() == 3 + 3 for name in begun if name.endswith("num_batches_tracked"))
+    expect(counts, "theirs as the beginning of a training: batches are counted on")
+
 
 def main():
     answers, lockstep, model = sys.argv[1:]

@@ -345,6 +345,12 @@ std::vector<Key> train_keys() {
                          "steps between two lines of digests.jsonl; 0: none")),
       free(whole<Config>("train.stop_at_step", FIELD(train.stop_at_step), Whole{0, billion},
                          "save and leave with exit code 75 after so many steps; 0: never")),
+      free(
+          text<Config>("train.init_from", FIELD(train.init_from), true,
+                       "safetensors file whose weights and running statistics a new run begins with, ours or "
+                       "torchvision's; not its path but its digest is kept in checkpoints, and a resumed run "
+                       "needs it no more; empty: random weights"),
+          {"pretrained", "weights"}),
       free(word<Config, OnDivergence>(
           "train.on_divergence", FIELD(train.on_divergence), on_divergence,
           "after a step that gives NaN or infinity: end the run with exit code "

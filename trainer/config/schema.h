@@ -117,6 +117,7 @@ struct PlanConfig {
 struct TrainConfig {
   enum class OnDivergence : std::uint8_t { stop, skip };
   OnDivergence on_divergence = OnDivergence::stop;
+  std::string init_from;          // file of the weights that a run begins with; empty: random ones
   std::int64_t log_every = 10;    // steps between lines of metrics.jsonl
   std::int64_t digest_every = 0;  // steps between lines of digests.jsonl; 0: never
   std::int64_t stop_at_step = 0;  // save, and exit with 75, after this step; 0: never

@@ -150,7 +150,7 @@ std::vector<ModelTensor> training_state(Model& model, Optimizer& optimizer, Coun
 Metadata describe(const Config& config, const Facts& facts) {
   // JSON brings back every double exactly.
   const SampleShape& shape = facts.input.shape;
-  return {
+  Metadata metadata{
       {"format_version", std::string(format_version)},
       {"config", result_json(config)},
       {"model", config.model.name.empty() ? "layers" : config.model.name},
@@ -164,6 +164,8 @@ Metadata describe(const Config& config, const Facts& facts) {
       {"step", fmt::format("{}", facts.step)},
       {"epoch", fmt::format("{}", facts.epoch)},
   };
+  if (!facts.init_digest.empty()) metadata["init_digest"] = facts.init_digest;
+  return metadata;
 }
 
 Facts read_facts(const Metadata& metadata, const std::string& file) {
@@ -181,6 +183,7 @@ Facts read_facts(const Metadata& metadata, const std::string& file) {
   read(metadata, "step", file, whole, facts.step);
   read(metadata, "epoch", file, whole, facts.epoch);
   facts.train_digest = entry(metadata, "train_digest", file);
+  if (metadata.contains("init_digest")) facts.init_digest = metadata.at("init_digest");
   facts.input.shape = image_shape(shape, file);
   check_together(facts, file);
   return facts;

@@ -135,6 +135,7 @@ Metadata Session::metadata() const {
   facts.class_names = inputs_.data.class_names;
   facts.samples = inputs_.data.train->size();
   facts.train_digest = inputs_.train_digest;
+  facts.init_digest = init_digest_;
   facts.step = counters_.step;
   facts.epoch = counters_.step / steps_.per_epoch;
   return describe(config_, facts);

@@ -45,6 +45,7 @@ class Session {
   Optimizer& optimizer() { return *optimizer_; }
   GradientReducer& reducer() { return *reducer_; }
   Counters& counters() { return counters_; }
+  std::string& init_digest() { return init_digest_; }
 
   std::vector<ModelTensor> state() { return training_state(*model_, *optimizer_, counters_); }
   Metadata metadata() const;
@@ -54,6 +55,7 @@ class Session {
   Inputs inputs_;
   StepCount steps_;
   Counters counters_;
+  std::string init_digest_;  // of the weights that the run began with
   std::optional<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<GradientReducer> reducer_;

@@ -7,6 +7,7 @@
 #include "comm/base/text.h"
 #include "trainer/config/config.h"
 #include "trainer/loop/agree.h"
+#include "trainer/loop/weights.h"
 #include "trainer/optim/schedule.h"
 
 namespace lockstep {
@@ -35,7 +36,43 @@ void check_data(const Facts& then, const Session& session, const std::string& fi
                   training_set(now.data.train->size(), now.train_digest, pixels)));
 }
 
+// The digest of the file of train.init_from; nothing where it is gone, which no checkpoint minds.
+std::optional<std::string> digest_if_there(const std::string& file) {
+  try {
+    return weights_digest(read_whole_file(file).text());
+  } catch (const DataError&) {
+    return std::nullopt;
+  }
+}
+
+void check_beginning(const Facts& then, const std::string& init_from, const std::string& file) {
+  const std::string began = then.init_digest.empty()
+                                ? "at random weights"
+                                : fmt::format("at weights of digest {}", printable(then.init_digest));
+  if (init_from.empty() != then.init_digest.empty()) {
+    throw DataError(fmt::format("{}: the run began {}, but train.init_from is {}; set it as it was then",
+                                file, began, init_from.empty() ? "not set" : init_from));
+  }
+  if (init_from.empty()) return;
+  const std::string now = digest_if_there(init_from).value_or(then.init_digest);
+  if (now == then.init_digest) return;
+  throw DataError(fmt::format("{}: the run began {}, but train.init_from, {}, has the digest {}", file, began,
+                              init_from, now));
+}
+
 }  // namespace
+
+void begin(Communicator& comm, Session& session) {
+  session.model().initialize();
+  const std::string& file = session.config().train.init_from;
+  if (file.empty()) return;
+  FileBytes contents = broadcast_file(comm, file);
+  agree(comm, "load weights", [&] {
+    session.init_digest() = weights_digest(contents.text());
+    const auto weights = SafetensorsFile::parse(std::move(contents.contents), contents.bytes, file);
+    load_weights(weights, file, session.model());
+  });
+}
 
 FileBytes broadcast_file(Communicator& comm, const std::filesystem::path& file) {
   constexpr std::size_t chunk = 4 << 20;
@@ -67,16 +104,16 @@ void check_continues(const Config& before, const Config& now, const std::string&
       file, fmt::join(changed, "\n  ")));
 }
 
-Start find_start(Communicator& comm, const RunDirectory* directory, bool resume, Session& session) {
+Start find_start(Communicator& comm, const RunDirectory* directory, Session& session) {
   std::filesystem::path file;
   bool was_finished = false;
   agree(comm, "look for checkpoint", [&] {
     if (directory == nullptr) return;
-    if (resume) file = newest(*directory);
+    file = newest(*directory);
     was_finished = directory->finished();
   });
   if (from_rank_0(comm, "has checkpoint", file.empty() ? 0 : 1) == 0) {
-    session.model().initialize();
+    begin(comm, session);
     return Start::afresh;
   }
   was_finished = from_rank_0(comm, "finished", was_finished ? 1 : 0) != 0;
@@ -90,11 +127,13 @@ Start find_start(Communicator& comm, const RunDirectory* directory, bool resume,
     const Facts facts = read_facts(checkpoint.metadata(), name);
     check_continues(read_config(checkpoint.metadata(), name), session.config(), name);
     check_data(facts, session, name);
+    if (comm.rank() == 0) check_beginning(facts, session.config().train.init_from, name);
     if (was_finished && facts.step >= session.steps().total) {
       start = Start::finished;
       return;
     }
     load_tensors(checkpoint, name, session.state(), Purpose::resume);
+    session.init_digest() = facts.init_digest;
   });
   return start;
 }

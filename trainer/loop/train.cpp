@@ -319,6 +319,8 @@ Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open)
   require_equal_configs(comm, config);
   Session session(comm, config, open_inputs(comm, config));
   comm.set_phase("start");
+  const bool resume = open == RunDirectory::Open::resume;
+  if (!resume) begin(comm, session);
 
   // Last of what may fail, because it is the first that changes anything.
   std::optional<RunDirectory> directory;
@@ -330,7 +332,7 @@ Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open)
     if (comm.rank() == 0) directory.emplace(config.run_dir, open, comm.timeout(), asked_to_stop);
   });
   RunDirectory* const own = directory ? &*directory : nullptr;
-  const Start start = find_start(comm, own, open == RunDirectory::Open::resume, session);
+  const Start start = resume ? find_start(comm, own, session) : Start::afresh;
   if (start == Start::finished) {
     if (own != nullptr) spdlog::info("{} is finished: {}", config.run_dir, own->final_file().string());
     return Outcome::finished;

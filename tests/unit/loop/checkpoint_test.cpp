@@ -121,6 +121,7 @@ Facts some_facts() {
   facts.class_names = {"cat", "a \"quoted\" dog"};
   facts.samples = 60'000;
   facts.train_digest = "0123456789abcdef";
+  facts.init_digest = "fedcba9876543210";
   facts.step = 235;
   facts.epoch = 1;
   return facts;
@@ -136,6 +137,7 @@ TEST(Describe, FactsComeBackExactly) {
   EXPECT_EQ(read.class_names, facts.class_names);
   EXPECT_EQ(read.samples, 60'000);
   EXPECT_EQ(read.train_digest, "0123456789abcdef");
+  EXPECT_EQ(read.init_digest, "fedcba9876543210");
   EXPECT_EQ(read.step, 235);
   EXPECT_EQ(read.epoch, 1);
 }

@@ -305,7 +305,7 @@ TEST_F(Train, CheckpointsThatRank0CannotListAreRefusedByAllWorkers) {
     if (comm.rank() == 0) while_looking.emplace();
     comm.set_timeout(std::chrono::seconds(1));
     try {
-      find_start(comm, comm.rank() == 0 ? &directory : nullptr, true, session);
+      find_start(comm, comm.rank() == 0 ? &directory : nullptr, session);
     } catch (const DataError& error) {
       EXPECT_THAT(error.what(), HasSubstr("checkpoints"));
       ++refused;
