@@ -437,6 +437,36 @@ def evaluate_absurd_header(room):
     return Bad(["evaluate", file], DATA, [str(file)], launches=(None,))
 
 
+def export(room, *arguments):
+    room.train()
+    return ["export", room.final(), *arguments]
+
+
+@cases
+def export_without_a_file(room):
+    return Bad(export(room), USAGE, ["--onnx FILE"], launches=(None,))
+
+
+@cases
+def export_over_its_checkpoint(room):
+    link = room.folder / "network.onnx"
+    bad = export(room, "--onnx", link)
+    link.symlink_to(room.final())
+    return Bad(bad, USAGE, [str(link), "overwritten"], launches=(None,))
+
+
+@cases
+def export_into_a_missing_folder(room):
+    file = room.folder / "nowhere" / "network.onnx"
+    return Bad(export(room, "--onnx", file), DATA, [str(file)], launches=(None,))
+
+
+@cases
+def export_of_statistics_that_no_file_has(room):
+    bad = export(room, "--onnx", room.folder / "network.onnx", "--running-stats", "batch")
+    return Bad(bad, USAGE, ["--running-stats batch", "ema"], launches=(None,))
+
+
 @cases
 def resume_from_truncated_checkpoint(room):
     room.train("--set", "schedule.steps=2")

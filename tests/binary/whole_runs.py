@@ -9,7 +9,7 @@ import subprocess
 
 from binary import MPIRUN, Cases, command, expect, run
 
-COMMANDS = ["train", "evaluate", "predict", "inspect", "compare", "config", "bench"]
+COMMANDS = ["train", "evaluate", "predict", "export", "inspect", "compare", "config", "bench"]
 USAGE, DATA, STOPPED = 2, 3, 75
 
 cases = Cases()
@@ -85,6 +85,21 @@ def predict_answers_for_one_image(room):
     images = room.data / room.TEST_IMAGES
     told = json.loads(must(0, run("predict", room.final(), images, "--index", "3", "--top", "2", "--json")).out)
     expect(told, "no answer")
+
+
+@cases
+def export_gives_equal_files_of_equal_runs(room):
+    first, second = (room.folder / name for name in ("first.onnx", "second.onnx"))
+    room.train(workers=2)
+    must(0, run("export", room.final(), "--onnx", first))
+    room.train("--overwrite")
+    second.write_text("an older file")
+    must(0, run("export", room.final(), "--onnx", second))
+    expect(first.read_bytes() == second.read_bytes(), "equal runs gave other files")
+    must(0, run("export", room.last_checkpoint(), "--onnx", second))
+    expect(first.read_bytes() == second.read_bytes(), "the last checkpoint gave another file")
+    must(0, run("export", room.final(), "--onnx", second, "--no-fold"))
+    expect(first.read_bytes() != second.read_bytes(), "--no-fold changed nothing")
 
 
 @cases

@@ -12,6 +12,7 @@ namespace lockstep {
 int run_train(const std::vector<std::string>& arguments);
 int run_evaluate(const std::vector<std::string>& arguments);
 int run_predict(const std::vector<std::string>& arguments);
+int run_export(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);
 int run_compare(const std::vector<std::string>& arguments);
 int run_config(const std::vector<std::string>& arguments);

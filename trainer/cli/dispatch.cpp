@@ -63,7 +63,6 @@ int run(const Program& program, const std::vector<std::string>& arguments) {
   const auto command = std::find_if(program.commands.begin(), program.commands.end(),
                                     [&](const Command& it) { return it.name == first; });
   if (command != program.commands.end()) return command->run({arguments.begin() + 1, arguments.end()});
-  if (first == "export") throw UsageError("export is not part of this version");  // no typing error
   std::vector<std::string> names{"--help", "--version"};
   for (const Command& known : program.commands) names.emplace_back(known.name);
   throw UsageError(fmt::format("unknown command {}; did you mean '{}'?\nlockstep --help lists all commands",

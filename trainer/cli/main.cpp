@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
       .commands = {{"train", "train a network as a configuration says", lockstep::run_train},
                    {"evaluate", "accuracy and loss of a trained network", lockstep::run_evaluate},
                    {"predict", "what a trained network sees in images", lockstep::run_predict},
+                   {"export", "a trained network as a file for other programs", lockstep::run_export},
                    {"inspect", "what is in a checkpoint, or behind a configuration", lockstep::run_inspect},
                    {"compare", "where two runs begin to differ", lockstep::run_compare},
                    {"config", "every key, or the effective configuration", lockstep::run_config},

@@ -82,6 +82,14 @@ std::size_t Trained::entry(const std::string& name) const {
                                fmt::join(names, ", ")));
 }
 
+std::size_t Trained::kept_entry(const std::string& name) const {
+  if (name != "batch") return entry(name);
+  throw UsageError(
+      fmt::format("--running-stats batch: is for evaluate alone; here the model needs statistics of "
+                  "its own, such as {}",
+                  config.normalization.running_stats.front().name));
+}
+
 std::string data_path_of_run(const std::filesystem::path& file) {
   const auto folder = std::filesystem::absolute(file).parent_path();
   for (const auto& place : {folder, folder.parent_path()}) {

@@ -21,6 +21,8 @@ struct Trained {
   // The index of an entry of normalization.running_stats ("ema", "cumulative"), the first where empty;
   // batch_statistics for "batch". Throws UsageError, naming those that were kept.
   std::size_t entry(const std::string& name) const;
+  // The same, of those that are kept: a UsageError for "batch" too.
+  std::size_t kept_entry(const std::string& name) const;
 };
 
 // Reads a checkpoint or a final.safetensors. `settings` as --set has them, of keys that change no result of

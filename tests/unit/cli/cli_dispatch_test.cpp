@@ -83,10 +83,6 @@ TEST(CliDispatch, AnUnknownCommandNamesTheNearest) {
   EXPECT_THAT(errors_of([&] { code = run({"--vresion"}); }), HasSubstr("did you mean '--version'?"));
 }
 
-TEST(CliDispatch, ACommandOfALaterVersionIsNoTypingError) {
-  EXPECT_EQ(errors_of([] { EXPECT_EQ(run({"export"}), 2); }), "export is not part of this version\n");
-}
-
 TEST(CliDispatch, ErrorsBecomeOneMessageAndTheirCode) {
   int code = -1;
   EXPECT_EQ(errors_of([&] { code = run({"data"}); }), "no data\n");
