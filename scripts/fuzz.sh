@@ -10,7 +10,7 @@ source "$(dirname "$0")/lib.sh"
 usage() { die "usage: scripts/fuzz.sh [SECONDS | --runs N | --full]"; }
 
 ours=(safetensors facts idx digests latest)
-third_party=(config result_json arguments)
+third_party=(png jpeg config result_json arguments)
 
 case ${1-} in
   '') limit() { echo -max_total_time=60; } ;;

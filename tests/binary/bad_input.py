@@ -12,7 +12,7 @@ import json
 import shutil
 import struct
 
-from binary import Cases, Room, expect, run, write_idx
+from binary import Cases, Room, expect, run, write_idx, write_png
 
 PATIENCE = 10  # seconds until a job must have ended by itself
 USAGE, DATA = 2, 3
@@ -435,6 +435,32 @@ def evaluate_absurd_header(room):
     file = room.folder / "absurd.safetensors"
     file.write_bytes(struct.pack("<Q", 2**60) + b"{}")
     return Bad(["evaluate", file], DATA, [str(file)], launches=(None,))
+
+
+def predict(room, content, *arguments):
+    room.train()
+    file = room.folder / "shoe"
+    write_png(file, 28, 28, bytes(784))
+    file.write_bytes(content(file.read_bytes()))
+    return ["predict", room.final(), room.data / Room.TEST_IMAGES, file, *arguments]
+
+
+@cases
+def picture_that_is_cut(room):
+    return Bad(predict(room, lambda png: png[:60]), DATA, [f"{room.folder}/shoe: cannot be decoded"], launches=(None,))
+
+
+@cases
+def picture_larger_than_allowed(room):
+    large = lambda _: (write_png(room.folder / "large", 1100, 1000, bytes(1_100_000)),
+                       (room.folder / "large").read_bytes())[1]
+    bad = predict(room, large, "--set", "data.max_mib=1")
+    return Bad(bad, DATA, [f"{room.folder}/shoe", "data.max_mib"], launches=(None,))
+
+
+@cases
+def picture_that_is_something_else(room):
+    return Bad(predict(room, lambda _: b"GIF89a" + bytes(99)), DATA, [f"{room.folder}/shoe"], launches=(None,))
 
 
 def export(room, *arguments):

@@ -7,7 +7,7 @@ import re
 import resource
 import subprocess
 
-from binary import MPIRUN, Cases, command, expect, run
+from binary import MPIRUN, Cases, command, expect, pixels, run, write_png
 
 COMMANDS = ["train", "evaluate", "predict", "export", "inspect", "compare", "config", "bench"]
 USAGE, DATA, STOPPED = 2, 3, 75
@@ -85,6 +85,47 @@ def predict_answers_for_one_image(room):
     images = room.data / room.TEST_IMAGES
     told = json.loads(must(0, run("predict", room.final(), images, "--index", "3", "--top", "2", "--json")).out)
     expect(told, "no answer")
+
+
+@cases
+def predict_sees_pictures_as_it_sees_idx(room):
+    room.train()
+    files = []
+    for i in range(3):
+        files.append(room.folder / f"picture{i}")  # its content tells what it is, not its name
+        write_png(files[i], 28, 28, pixels(40, 28)[i * 784 : (i + 1) * 784])
+    ask = lambda *words: json.loads(must(0, run("predict", room.final(), *words, "--top", "10", "--json")).out)
+    told = ask(room.data / room.TEST_IMAGES, *files)["predictions"]
+    expect([t["index"] for t in told] == [*range(40), 0, 0, 0], f"indices {[t['index'] for t in told]}")
+    expect([t["file"] for t in told[40:]] == [str(file) for file in files], f"files {told[40:]}")
+    # The last digits may depend on an image's place among those that are computed at once.
+    plain = lambda t: [(guess["name"], round(guess["probability"], 5)) for guess in t["top"]]
+    for idx, picture in zip(told, told[40:]):
+        expect(plain(idx) == plain(picture), f"{picture} instead of {idx}")
+    sums = [sum(guess["probability"] for guess in t["top"]) for t in told]
+    expect(all(abs(s - 1) < 1e-9 for s in sums), f"probabilities of all classes add up to {sums}")
+    many = ask(*files * 50)["predictions"]
+    expect([t["top"][0]["name"] for t in many] == [t["top"][0]["name"] for t in told[40:]] * 50, "150 pictures at once")
+
+
+@cases
+def predict_prints_a_table(room):
+    room.train()
+    lines = must(0, run("predict", room.final(), room.data / room.TEST_IMAGES, "--top", "2")).out.splitlines()
+    expect(len(lines) == 1 + 2 * 40, f"{len(lines)} lines")
+    expect(lines[0].split() == ["file", "index", "class", "probability"], lines[0])
+    expect(lines[3].split()[1] == "1" and lines[3].index(" 1 ") == lines[1].index(" 0 "), f"{lines[1]}\n{lines[3]}")
+
+
+@cases
+def predict_picks_the_running_statistics(room):
+    room.train("--set", "normalization.running_stats=[ema, cumulative]")
+    probabilities = set()
+    for entry in ["ema", "cumulative"]:
+        told = json.loads(must(0, run("predict", room.final(), room.data / room.TEST_IMAGES, "--index", "0", "--json",
+                                      "--running-stats", entry)).out)
+        probabilities.add(told["predictions"][0]["top"][0]["probability"])
+    expect(len(probabilities) == 2, f"both entries gave {probabilities}")
 
 
 @cases

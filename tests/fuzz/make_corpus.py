@@ -4,9 +4,13 @@
 Files that are in corpus/ under other names (earlier findings) stay.
 """
 import gzip
+import io
 import json
 import struct
+import zlib
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(__file__).resolve().parent / "corpus"
@@ -30,6 +34,22 @@ def tensor(dtype, shape, begin, end):
 
 def idx(magic, sizes, values):
     return struct.pack(">I", magic) + b"".join(struct.pack(">I", size) for size in sizes) + bytes(values)
+
+
+def picture(kind, mode, size=(13, 5), **options):
+    pixels = bytes(i * 31 % 256 for i in range(3 * size[0] * size[1]))
+    file = io.BytesIO()
+    Image.frombytes("RGB", size, pixels).convert(mode).save(file, kind, **options)
+    return file.getvalue()
+
+
+def png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, depth, color, interlaced, packed):
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", packed) + png_chunk(b"IEND", b"")
 
 
 FACTS = {
@@ -68,6 +88,19 @@ def main():
         write("idx", f"{name}.gz", gzip.compress(data, mtime=0))
         write("idx", f"{name}_stored.gz", gzip.compress(data, compresslevel=0, mtime=0))
     write("idx", "members.gz", gzip.compress(images[:9], mtime=0) + gzip.compress(images[9:], mtime=0))
+
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        write("png", mode.lower(), picture("PNG", mode))
+    write("png", "interlaced", png(8, 8, 8, 0, 1, zlib.compress(bytes(8 * 8 + 15))))
+    write("png", "sixteen_bits", png(3, 2, 16, 2, 0, zlib.compress(bytes(range(19)) * 2)))
+    write("png", "huge", png(0x7FFFFFFF, 0x7FFFFFFF, 8, 6, 0, zlib.compress(bytes(99))))
+    for name, mode, options in (("gray", "L", {}), ("colors", "RGB", {}), ("sharp", "RGB", {"subsampling": 0}),
+                                ("progressive", "RGB", {"progressive": True}), ("print", "CMYK", {})):
+        write("jpeg", name, picture("JPEG", mode, quality=30, **options))
+    plain = picture("JPEG", "L", quality=30)
+    write("jpeg", "cut", plain[:-9])
+    at = plain.index(b"\xff\xc0") + 5
+    write("jpeg", "huge", plain[:at] + b"\xff\xff\xff\xff" + plain[at + 4:])
 
     for file in sorted((ROOT / "configs").glob("*.yaml")):
         write("config", file.stem, file.read_bytes())

@@ -45,7 +45,7 @@ void run(const std::string& checkpoint, const std::string& file, const std::stri
          const std::string& out) {
   prepare_compute_thread();
   Trained trained = open_trained(checkpoint, {});
-  const auto images = read_idx_images(file);
+  const auto images = read_images(file, trained.facts.input.shape, 1024);
   const std::size_t entry = trained.entry(name);
   std::vector<float> logits;
   if (folded) {

@@ -33,10 +33,8 @@ THIRD_PARTIES = {
     "nlohmann/": ["trainer"],
     "zlib.h": ["trainer"],
     "google/protobuf/": ["trainer"],
-    "onnx/": ["trainer"],
-    "jpeglib.h": ["trainer"],
-    "turbojpeg.h": ["trainer"],
-    "png.h": ["trainer"],
+    "turbojpeg.h": ["trainer/data/images"],
+    "png.h": ["trainer/data/images"],
 }
 
 # The language, the C library, the processor and POSIX are nobody's third party.

@@ -1,8 +1,7 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "comm/base/error.h"
@@ -21,16 +20,23 @@ using nlohmann::ordered_json;
 Usage usage() {
   Usage usage;
   usage.command = "predict";
-  usage.synopsis = "CHECKPOINT IMAGES... [--index I|all] [--top K] [--json]";
+  usage.synopsis =
+      "CHECKPOINT IMAGES... [--index I|all] [--top K] [--running-stats ENTRY] [--set key=value]... [--json]";
   usage.purpose =
-      "Tells what a trained model sees in images: files of the IDX format, plain or .gz. Needs the "
-      "checkpoint "
-      "alone, no data set.";
+      "Tells what a trained model sees in images: PNG and JPEG, told by what is in the file, and files of "
+      "the "
+      "IDX format, plain or .gz. A picture of another size than the model was trained on is scaled, keeping "
+      "its proportions, until it covers that size, and its middle is cut out; color becomes gray and gray "
+      "color as the model needs it. Needs the checkpoint alone, no data set.";
   usage.example =
-      "lockstep predict runs/fashion_mnist/final.safetensors t10k-images-idx3-ubyte.gz --index 7 --top 3";
+      "lockstep predict runs/fashion_mnist/final.safetensors shoe.png photos/*.jpg --top 3\n"
+      "lockstep predict runs/fashion_mnist/final.safetensors t10k-images-idx3-ubyte.gz --index 7";
   usage.options = {
       {"index", "I|all", "which image of each file, from 0 (default: all)"},
       {"top", "K", "how many classes to tell of each image (default: 1)"},
+      {"running-stats", "ENTRY",
+       "which running statistics to use, as normalization.running_stats names them (default: the first)"},
+      set_option(),
       {"json", "", "print one JSON object: predictions, a list of file, index, top"},
   };
   usage.operands = {"CHECKPOINT", "IMAGES"};
@@ -51,32 +57,83 @@ Range chosen_images(const std::string& index, std::int64_t images, const std::st
   return {number, number + 1};
 }
 
-std::shared_ptr<const Dataset> open_images(const std::string& file, const SampleShape& shape) {
-  auto images = read_idx_images(file);
+std::shared_ptr<const Dataset> open_images(const std::string& file, const SampleShape& shape,
+                                           std::int64_t max_mib) {
+  auto images = read_images(file, shape, max_mib);
   if (images->shape() == shape) return images;
   throw DataError(fmt::format("{}: its images are {}, but the model was trained on {}", file,
                               to_string(images->shape()), to_string(shape)));
 }
 
-ordered_json told(const std::string& file, std::int64_t index, const std::vector<Guess>& guesses,
-                  const std::vector<std::string>& names) {
-  ordered_json top = ordered_json::array();
-  for (const Guess& guess : guesses) {
-    top.push_back({{"class", guess.label},
-                   {"name", names[static_cast<std::size_t>(guess.label)]},
-                   {"probability", guess.probability}});
+// One image and what the model sees in it.
+struct Prediction {
+  std::string file;
+  std::int64_t index = 0;
+  std::vector<Guess> top;
+};
+
+// Predicts images of many files, some at a time: small files share a batch.
+class Predictor {
+ public:
+  Predictor(Classifier& classifier, std::size_t top) : classifier_(classifier), top_(top) {}
+
+  void add(const std::string& file, const Dataset& images, Range chosen) {
+    const auto elements = static_cast<std::size_t>(images.shape().elements());
+    for (std::int64_t index = chosen.begin; index < chosen.end; ++index) {
+      pixels_.resize(pixels_.size() + elements);
+      images.get(index, std::span(pixels_).last(elements));
+      predictions_.push_back({file, index, {}});
+      constexpr std::size_t batch = 64;
+      if (pixels_.size() == batch * elements) predict();
+    }
   }
-  return {{"file", file}, {"index", index}, {"top", top}};
+
+  std::vector<Prediction> finish() {
+    if (!pixels_.empty()) predict();
+    return std::move(predictions_);
+  }
+
+ private:
+  void predict() {
+    auto guesses = classifier_.classify(pixels_, top_);
+    const auto waiting = std::span(predictions_).last(guesses.size());
+    for (std::size_t i = 0; i < guesses.size(); ++i) waiting[i].top = std::move(guesses[i]);
+    pixels_.clear();
+  }
+
+  Classifier& classifier_;
+  std::size_t top_;
+  std::vector<std::uint8_t> pixels_;  // of the last images, which wait
+  std::vector<Prediction> predictions_;
+};
+
+void print_json(const std::vector<Prediction>& predictions, const std::vector<std::string>& names) {
+  ordered_json rows = ordered_json::array();
+  for (const Prediction& prediction : predictions) {
+    ordered_json top = ordered_json::array();
+    for (const Guess& guess : prediction.top) {
+      top.push_back({{"class", guess.label},
+                     {"name", names[static_cast<std::size_t>(guess.label)]},
+                     {"probability", guess.probability}});
+    }
+    rows.push_back({{"file", prediction.file}, {"index", prediction.index}, {"top", std::move(top)}});
+  }
+  fmt::print("{}\n", ordered_json{{"predictions", std::move(rows)}}.dump());
 }
 
-void print(const ordered_json& prediction) {
-  std::vector<std::string> classes;
-  for (const auto& guess : prediction.at("top")) {
-    classes.push_back(fmt::format("{} {:.4f}", printable(guess.at("name").get<std::string>()),
-                                  guess.at("probability").get<double>()));
+// A line for each class of each image.
+void print_table(const std::vector<Prediction>& predictions, const std::vector<std::string>& names) {
+  std::size_t file_width = 4;
+  std::size_t name_width = 5;
+  for (const Prediction& prediction : predictions) file_width = std::max(file_width, prediction.file.size());
+  for (const std::string& name : names) name_width = std::max(name_width, printable(name).size());
+  fmt::print("{:<{}}  {:>7}  {:<{}}  {}\n", "file", file_width, "index", "class", name_width, "probability");
+  for (const Prediction& prediction : predictions) {
+    for (const Guess& guess : prediction.top) {
+      fmt::print("{:<{}}  {:>7}  {:<{}}  {:.4f}\n", prediction.file, file_width, prediction.index,
+                 printable(names[static_cast<std::size_t>(guess.label)]), name_width, guess.probability);
+    }
   }
-  fmt::print("{} [{}]: {}\n", prediction.at("file").get<std::string>(),
-             prediction.at("index").get<std::int64_t>(), fmt::join(classes, ", "));
 }
 
 }  // namespace
@@ -88,26 +145,21 @@ int run_predict(const std::vector<std::string>& arguments) {
   prepare_compute_thread();
 
   const auto& operands = options->operands();
-  Trained trained = open_trained(operands[0], {});
-  const Transform transform = trained.transform();
-  const SampleShape& shape = trained.facts.input.shape;
-  const auto top = static_cast<std::size_t>(options->integer("top", 1, 1, trained.facts.input.classes));
-
-  ordered_json predictions = ordered_json::array();
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(shape.elements()));
+  Trained trained = open_trained(operands[0], options->values("set"));
+  Classifier classifier(trained, trained.kept_entry(options->value("running-stats").value_or("")));
+  const InputFacts& input = trained.facts.input;
+  Predictor predictor(classifier, static_cast<std::size_t>(options->integer("top", 1, 1, input.classes)));
   for (std::size_t i = 1; i < operands.size(); ++i) {
-    const auto images = open_images(operands[i], shape);
-    const Range chosen = chosen_images(options->value("index").value_or("all"), images->size(), operands[i]);
-    for (std::int64_t index = chosen.begin; index < chosen.end; ++index) {
-      images->get(index, pixels);
-      predictions.push_back(
-          told(operands[i], index, classify(trained, transform, pixels, top), trained.facts.class_names));
-    }
+    const std::string& file = operands[i];
+    const auto images = open_images(file, input.shape, trained.config.data.max_mib);
+    predictor.add(file, *images,
+                  chosen_images(options->value("index").value_or("all"), images->size(), file));
   }
+  const std::vector<Prediction> predictions = predictor.finish();
   if (options->has("json")) {
-    fmt::print("{}\n", ordered_json{{"predictions", predictions}}.dump());
+    print_json(predictions, trained.facts.class_names);
   } else {
-    for (const ordered_json& prediction : predictions) print(prediction);
+    print_table(predictions, trained.facts.class_names);
   }
   return 0;
 }

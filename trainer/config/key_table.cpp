@@ -154,7 +154,7 @@ std::vector<Key> data_keys() {
                         "folder of the data; empty: where Debian's package of fashion_mnist puts it"),
            {"dir", "root"}),
       free(whole<Config>("data.max_mib", FIELD(data.max_mib), Whole{1, million},
-                         "most MiB that one packed file (.gz) may unpack to")),
+                         "most MiB that one packed file (.gz, PNG, JPEG) may unpack to")),
       result(number<Config>("data.validation", FIELD(data.validation), below_one,
                             "share of the training set kept for evaluations; 0: they use the test set")),
       result(boolean<Config>("data.drop_last", FIELD(data.drop_last),

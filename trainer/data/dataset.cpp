@@ -11,6 +11,8 @@
 #include "comm/base/error.h"
 #include "layers/tensor/random.h"
 #include "trainer/data/idx_dataset.h"
+#include "trainer/data/images/fit.h"
+#include "trainer/data/images/picture.h"
 #include "trainer/data/sampler.h"
 #include "trainer/data/synthetic.h"
 
@@ -116,6 +118,13 @@ Datasets open_datasets(const DataConfig& config, std::uint64_t seed) {
   if (datasets.class_names.empty()) datasets.class_names = numbered(datasets.train->classes());
   if (config.validation > 0) split_validation(datasets, config.validation, seed);
   return datasets;
+}
+
+std::shared_ptr<const Dataset> read_images(const std::filesystem::path& path, const SampleShape& shape,
+                                           std::int64_t max_mib) {
+  if (!is_picture(path)) return make_unlabelled(read_idx_image_file(path, max_mib));
+  Image image = fit(read_picture(path, max_mib), shape, path.string());
+  return make_unlabelled({1, image.shape, std::move(image.pixels)});
 }
 
 std::shared_ptr<const Dataset> make_subset(std::shared_ptr<const Dataset> parent,

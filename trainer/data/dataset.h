@@ -38,8 +38,11 @@ struct Datasets {
 // DataError naming the file, what is wrong with it, and what was expected.
 Datasets open_datasets(const DataConfig& config, std::uint64_t seed);
 
-// Images without labels, of one IDX file, for inference: classes() is 0 and every label is -1.
-std::shared_ptr<const Dataset> read_idx_images(const std::filesystem::path& path);
+// Images without labels, of one file, for inference: classes() is 0 and every label is -1. Those of an IDX
+// file as they are; a picture (PNG or JPEG, told by its content) as one image that is made to fit `shape`.
+// Throws DataError.
+std::shared_ptr<const Dataset> read_images(const std::filesystem::path& path, const SampleShape& shape,
+                                           std::int64_t max_mib);
 
 // A subset of another data set: sample i is `parent`'s indices[i].
 std::shared_ptr<const Dataset> make_subset(std::shared_ptr<const Dataset> parent,

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "comm/base/error.h"
-#include "trainer/data/idx.h"
 
 namespace lockstep {
 namespace {
@@ -110,8 +109,8 @@ IdxDatasets open_idx_folder(const IdxFolder& folder) {
   return {in_memory(std::move(train), classes), in_memory(std::move(test), classes)};
 }
 
-std::shared_ptr<const Dataset> read_idx_images(const std::filesystem::path& path) {
-  return std::make_shared<ImagesInMemory>(read_idx_image_file(path), std::vector<std::uint8_t>{}, 0);
+std::shared_ptr<const Dataset> make_unlabelled(IdxImages images) {
+  return std::make_shared<ImagesInMemory>(std::move(images), std::vector<std::uint8_t>{}, 0);
 }
 
 }  // namespace lockstep

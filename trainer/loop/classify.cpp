@@ -3,20 +3,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "layers/model/folding.h"
 #include "layers/tensor/buffer.h"
 
 namespace lockstep {
+namespace {
 
-std::vector<Guess> classify(Trained& trained, const Transform& transform,
-                            std::span<const std::uint8_t> pixels, std::size_t top) {
-  const InputFacts& input = trained.facts.input;
-  const Buffer image(static_cast<std::size_t>(input.shape.elements()) * sizeof(float));
-  transform.evaluation(pixels, image.as<float>());
-  std::vector<float> logits(static_cast<std::size_t>(input.classes));
-  const ShardInput shard{image.as<float>().data(), {}, 0, 1};
-  trained.model.predict(shard, 0, logits);
+Model folded_model(Trained& trained, std::size_t entry) {
+  InferenceNetwork network = inference_network(trained.model, entry);
+  fold_batch_norms(network);
+  return make_model(network);
+}
 
-  const double largest = *std::max_element(logits.begin(), logits.end());
+std::vector<Guess> likeliest(std::span<const float> logits, std::size_t top) {
+  const double largest = *std::ranges::max_element(logits);
   double sum = 0;
   std::vector<Guess> guesses;
   for (std::size_t label = 0; label < logits.size(); ++label) {
@@ -24,9 +24,32 @@ std::vector<Guess> classify(Trained& trained, const Transform& transform,
     sum += guesses.back().probability;
   }
   for (Guess& guess : guesses) guess.probability /= sum;
-  std::stable_sort(guesses.begin(), guesses.end(),
-                   [](const Guess& a, const Guess& b) { return a.probability > b.probability; });
+  std::ranges::stable_sort(guesses, std::greater<>(), &Guess::probability);
   guesses.resize(std::min(top, guesses.size()));
+  return guesses;
+}
+
+}  // namespace
+
+Classifier::Classifier(Trained& trained, std::size_t entry)
+    : transform_(trained.transform()), model_(folded_model(trained, entry)) {}
+
+std::vector<std::vector<Guess>> Classifier::classify(std::span<const std::uint8_t> pixels, std::size_t top) {
+  const auto elements = static_cast<std::size_t>(transform_.shape().elements());
+  const std::size_t samples = pixels.size() / elements;
+  const Buffer images(pixels.size() * sizeof(float));
+  for (std::size_t i = 0; i < samples; ++i) {
+    transform_.evaluation(pixels.subspan(i * elements, elements),
+                          images.as<float>().subspan(i * elements, elements));
+  }
+  const auto classes = static_cast<std::size_t>(model_.options().classes);
+  std::vector<float> logits(samples * classes);
+  model_.predict({images.as<float>().data(), {}, 0, static_cast<std::int64_t>(samples)}, 0, logits);
+
+  std::vector<std::vector<Guess>> guesses;
+  for (std::size_t i = 0; i < samples; ++i) {
+    guesses.push_back(likeliest(std::span(logits).subspan(i * classes, classes), top));
+  }
   return guesses;
 }
 

@@ -116,7 +116,7 @@ TEST(OpenDatasets, RefusesTestImagesOfAnotherShape) {
 TEST(OpenDatasets, ReadsOneFileOfImagesWithoutLabels) {
   const Folder folder;
   write_plain(folder / "some", images(3));
-  const auto dataset = read_idx_images(folder / "some");
+  const auto dataset = read_images(folder / "some", {}, 1);
   EXPECT_EQ(dataset->size(), 3);
   EXPECT_EQ(dataset->classes(), 0);
   EXPECT_EQ(label_of(*dataset, 2), -1);
@@ -126,7 +126,7 @@ TEST(OpenDatasets, ReadsOneFileOfImagesWithoutLabels) {
 TEST(Dataset, RefusesAnIndexOutsideAndRoomOfAnotherSize) {
   const Folder folder;
   write_plain(folder / "some", images(3));
-  const auto dataset = read_idx_images(folder / "some");
+  const auto dataset = read_images(folder / "some", {}, 1);
   Bytes pixels(6);
   EXPECT_THROW(dataset->get(3, pixels), std::out_of_range);
   EXPECT_THROW(dataset->get(-1, pixels), std::out_of_range);
