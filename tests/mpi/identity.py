@@ -110,8 +110,8 @@ def a_gradient_that_one_worker_alone_has_spoiled_ends_all_alike(room):
 def a_step_that_one_worker_alone_has_spoiled_is_undone_on_all(room):
     finals = set()
     for rank in [0, 1]:
-        skip = ["--overwrite", "--set", "train.on_divergence=skip", "--set", "comm.check_every=1", "--set",
-                "train.digest_every=1"]
+        keys = ["train.on_divergence=skip", "comm.check_every=1", "train.digest_every=1", "train.log_every=1"]
+        skip = ["--overwrite", *(part for key in keys for part in ("--set", key))]
         told = run_spoiled("train", room.config, *skip, rank=rank, count=2, **GRADIENT)
         expect(told.code == 0, f"code {told.code}: {told.err}")
         lines = [json.loads(line) for line in (room.run / "metrics.jsonl").read_text().splitlines()]
