@@ -20,6 +20,7 @@ struct Line {
 
 std::vector<Line> lines_of(const std::vector<AllreduceSize>& sizes) {
   std::vector<Line> lines;
+  lines.reserve(sizes.size());
   for (const auto& size : sizes) {
     lines.push_back({size.bytes, spread(size.tree).median * to_us, spread(size.mpi).median * to_us,
                      spread(ratios(size.tree, size.mpi))});
