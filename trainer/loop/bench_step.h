@@ -29,8 +29,8 @@ class BenchedStep {
 
   // Collective; so many steps, measured together. The same answer on all workers.
   double seconds(std::int64_t steps);
-  // Warms up, and answers how many steps take so long.
-  std::int64_t steps_in(double seconds);
+  // Warms up, and answers how many steps take `wanted` seconds.
+  std::int64_t steps_in(double wanted);
 
  private:
   Communicator& comm_;
