@@ -1,27 +1,8 @@
-// A picture (JPEG), and what fits a network of it.
 #include "trainer/data/images/jpeg.h"
 
-#include <span>
-#include <utility>
-
-#include "comm/base/error.h"
-#include "tests/fuzz/fuzz.h"
-#include "trainer/data/images/fit.h"
-
-using namespace lockstep;
+#include "tests/fuzz/pictures.h"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::int64_t max_mib = 1;
-  constexpr SampleShape network{9, 11, 3};
-  try {
-    Image image = decode_jpeg(std::span(data, size), "a", max_mib);
-    fuzz::require(image.shape.channels == 1 || image.shape.channels == 3, "a picture is gray or has colors");
-    fuzz::require(image.pixels.size() == static_cast<std::size_t>(image.shape.elements()),
-                  "pixels are those of the shape");
-    fuzz::require(
-        fit(std::move(image), network, "a").pixels.size() == static_cast<std::size_t>(network.elements()),
-        "it fits");
-  } catch (const DataError&) {
-  }
+  lockstep::fuzz::try_picture(&lockstep::decode_jpeg, {data, size});
   return 0;
 }

@@ -20,6 +20,7 @@
 
 #include "comm/base/error.h"
 #include "comm/single/single.h"
+#include "tests/unit/loop/train_on_threads.h"
 #include "trainer/loop/digests.h"
 #include "trainer/loop/evaluate.h"
 #include "trainer/loop/inference.h"
@@ -31,6 +32,7 @@
 namespace lockstep {
 namespace {
 
+using test::run;
 using testing::AllOf;
 using testing::HasSubstr;
 using Open = RunDirectory::Open;
@@ -62,14 +64,6 @@ class Train : public testing::Test {
     Config config = config_;
     config.run_dir = (folder_ / run).string();
     return config;
-  }
-  static Outcome run(const Config& config, int workers, Open open = Open::fresh) {
-    Outcome outcome = Outcome::finished;
-    run_workers({Workers::Kind::threads, workers, 0}, config.comm, [&](Communicator& comm) {
-      const Outcome mine = train(comm, config, open);
-      if (comm.rank() == 0) outcome = mine;
-    });
-    return outcome;
   }
   std::string bytes(const std::string& file) const {
     std::ifstream stream(folder_ / file, std::ios::binary);
