@@ -15,6 +15,7 @@ struct FileBytes {
   Buffer contents;
   std::size_t bytes = 0;
 
+  std::span<const std::byte> all() const { return {contents.data(), bytes}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(contents.data()), bytes}; }
 };
 

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "comm/base/hash.h"
 #include "comm/base/text.h"
 #include "layers/ops/threads.h"
 #include "trainer/cli/arguments.h"
@@ -105,7 +104,7 @@ ordered_json describe_tensors(const std::vector<TensorView>& tensors, bool diges
     }
     report["tensors"].push_back(std::move(row));
   }
-  if (digests) report["digest"] = fmt::format("{:016x}", hash64(std::string_view(all)));
+  if (digests) report["digest"] = digest(std::as_bytes(std::span(all)));
   return report;
 }
 

@@ -35,7 +35,7 @@ struct Facts {
   std::vector<std::string> class_names;
   std::int64_t samples = 0;  // of the training set
   std::string train_digest;  // of its pixels and labels (content_digest)
-  std::string init_digest;   // of the file of train.init_from (weights_digest); empty: there was none
+  std::string init_digest;   // of the file of train.init_from (digest); empty: there was none
   std::int64_t step = 0;
   std::int64_t epoch = 0;  // finished epochs
 };

@@ -5,16 +5,15 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
 #include "comm/watch/life.h"
 #include "layers/ops/fingerprint.h"
+#include "trainer/checkpoint/whole_file.h"
 #include "trainer/config/keys.h"
 #include "trainer/loop/agree.h"
+#include "trainer/loop/digests.h"
 #include "trainer/loop/evaluate.h"
 #include "trainer/loop/memory.h"
 #include "trainer/optim/optimizer.h"
@@ -22,16 +21,10 @@
 namespace lockstep {
 namespace {
 
-std::string digest_of_file(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
-  return fmt::format("{:016x}", hash64(std::string_view(bytes)));
-}
-
 // The promise holds for one binary. It is read once, however many workers are threads of this process: under
 // Valgrind all that open it share one position in it.
 const std::string& program_digest() {
-  static const std::string digest = digest_of_file("/proc/self/exe");
+  static const std::string digest = lockstep::digest(read_whole_file("/proc/self/exe").all());
   return digest;
 }
 

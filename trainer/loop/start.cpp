@@ -7,6 +7,7 @@
 #include "comm/base/text.h"
 #include "trainer/config/config.h"
 #include "trainer/loop/agree.h"
+#include "trainer/loop/digests.h"
 #include "trainer/loop/weights.h"
 #include "trainer/optim/schedule.h"
 
@@ -39,7 +40,7 @@ void check_data(const Facts& then, const Session& session, const std::string& fi
 // The digest of the file of train.init_from; nothing where it is gone, which no checkpoint minds.
 std::optional<std::string> digest_if_there(const std::string& file) {
   try {
-    return weights_digest(read_whole_file(file).text());
+    return digest(read_whole_file(file).all());
   } catch (const DataError&) {
     return std::nullopt;
   }
@@ -68,7 +69,7 @@ void begin(Communicator& comm, Session& session) {
   if (file.empty()) return;
   FileBytes contents = broadcast_file(comm, file);
   agree(comm, "load weights", [&] {
-    session.init_digest() = weights_digest(contents.text());
+    session.init_digest() = digest(contents.all());
     const auto weights = SafetensorsFile::parse(std::move(contents.contents), contents.bytes, file);
     load_weights(weights, file, session.model());
   });

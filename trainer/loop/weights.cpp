@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "comm/base/hash.h"
 #include "trainer/loop/checkpoint.h"
 
 namespace lockstep {
@@ -44,10 +43,6 @@ void count_cumulative_anew(Model& model) {
 void load_weights(const SafetensorsFile& file, const std::string& name, Model& model) {
   load_tensors(file, name, as_named_in(file, model), Purpose::weights);
   count_cumulative_anew(model);
-}
-
-std::string weights_digest(std::string_view bytes) {
-  return fmt::format("{:016x}", hash64(bytes));
 }
 
 }  // namespace lockstep

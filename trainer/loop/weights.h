@@ -14,7 +14,4 @@ namespace lockstep {
 // or type; then nothing was changed.
 void load_weights(const SafetensorsFile& file, const std::string& name, Model& model);
 
-// Of a file's bytes: how a checkpoint names the weights that its run began with.
-std::string weights_digest(std::string_view bytes);
-
 }  // namespace lockstep

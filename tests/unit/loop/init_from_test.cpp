@@ -6,7 +6,9 @@
 
 #include "comm/base/error.h"
 #include "tests/unit/checkpoint/temporary_folder.h"
+#include "tests/unit/loop/train_on_threads.h"
 #include "trainer/config/config.h"
+#include "trainer/loop/digests.h"
 #include "trainer/loop/inference.h"
 #include "trainer/loop/train.h"
 #include "trainer/loop/weights.h"
@@ -15,6 +17,7 @@
 namespace lockstep {
 namespace {
 
+using test::run;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
@@ -45,14 +48,6 @@ class InitFrom : public testing::Test {
     settings.push_back("train.init_from=" + weights_.string());
     return configured(name, std::move(settings));
   }
-  static Outcome run(const Config& config, int workers, Open open = Open::fresh) {
-    Outcome outcome = Outcome::finished;
-    run_workers({Workers::Kind::threads, workers, 0}, config.comm, [&](Communicator& comm) {
-      const Outcome mine = train(comm, config, open);
-      if (comm.rank() == 0) outcome = mine;
-    });
-    return outcome;
-  }
   static std::string refusal(const Config& config, int workers, Open open) {
     try {
       run(config, workers, open);
@@ -76,7 +71,8 @@ TEST_F(InitFrom, BeginsAtTheFilesWeightsAndStatistics) {
   Trained first = open_trained(weights_, {});
   Trained second = open_trained(folder_ / "second/final.safetensors", {});
   EXPECT_THAT(second.model.arena(), testing::ElementsAreArray(first.model.arena()));
-  EXPECT_EQ(second.facts.init_digest, weights_digest(bytes("weights.safetensors")));
+  const std::string weights = bytes("weights.safetensors");
+  EXPECT_EQ(second.facts.init_digest, digest(std::as_bytes(std::span(weights))));
   const auto tensors = [](Trained& trained) {
     std::map<std::string, std::vector<std::byte>> values;
     for (const ModelTensor& tensor : trained.model.state()) {
