@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "layers/tensor/shape.h"
@@ -51,6 +52,12 @@ struct BackwardArguments {
   std::byte* scratch = nullptr;
   ShardPosition position;
 };
+
+// Whether the library calls this implementation its reference: code without vectors, for what nothing else
+// covers.
+inline bool is_reference(std::string_view implementation) {
+  return implementation.find("ref") != std::string_view::npos;
+}
 
 // A primitive of the library behind a kernel, with nothing around it: for benchmarks. `result` has room for
 // an input or an output, `scratch` for the kernel's scratch_bytes(). Only the time it takes means anything.

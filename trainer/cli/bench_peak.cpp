@@ -13,7 +13,7 @@ constexpr double to_ms = 1e3;
 
 std::map<std::string, double> by_pass(const PeakReport& report) {
   std::map<std::string, double> sums;
-  for (const auto& it : report.primitives) sums[it.pass] += it.seconds;
+  for (const auto& it : report.primitives) sums[it.pass] += spread(it.seconds).median;
   return sums;
 }
 
@@ -30,8 +30,8 @@ std::string in_words(const Bench& bench, int workers, const PeakReport& report) 
     text += fmt::format("\n  all {:<16} {:9.3f} ms", pass, seconds * to_ms);
   }
   for (const auto& it : report.primitives) {
-    text += fmt::format("\n  {:<24} {:<16} {:9.3f} ms  {}", it.layer, it.pass, it.seconds * to_ms,
-                        it.implementation);
+    text += fmt::format("\n  {:<24} {:<16} {:9.3f} ms  {}", it.layer, it.pass,
+                        spread(it.seconds).median * to_ms, it.implementation);
   }
   return text;
 }
@@ -58,7 +58,7 @@ std::string bench_peak(Communicator& comm, const Bench& bench) {
     json["primitives"].push_back(nlohmann::ordered_json{{"layer", it.layer},
                                                         {"pass", it.pass},
                                                         {"implementation", it.implementation},
-                                                        {"ms", it.seconds * to_ms}});
+                                                        {"ms", spread(it.seconds).median * to_ms}});
   }
   return json.dump();
 }

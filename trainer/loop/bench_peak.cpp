@@ -36,11 +36,6 @@ std::string implementation_of(const BareStep::Entry& entry) {
   return fmt::format("{}", fmt::join(entry.implementations, ", "));
 }
 
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-
 // Runs every primitive so many times, and answers the seconds that one run of each took.
 std::vector<double> time_primitives(const BareStep& bare, std::int64_t runs) {
   std::vector<double> seconds(bare.entries().size());
@@ -59,7 +54,7 @@ std::vector<double> time_primitives(const BareStep& bare, std::int64_t runs) {
 
 void refuse_reference(std::span<const BareStep::Entry> entries) {
   for (const auto& entry : entries) {
-    if (implementation_of(entry).find("ref") == std::string::npos) continue;
+    if (std::ranges::none_of(entry.implementations, is_reference)) continue;
     throw UsageError(fmt::format(
         "layer '{}', {}: the library has nothing better than its reference code ({}) for this shape "
         "on this processor, which is no measure of what the processor can do",
@@ -83,19 +78,19 @@ PeakReport measure_peak(Communicator& comm, const Config& config, const InputFac
 
   const std::int64_t steps = step.steps_in(window_seconds);
   time_primitives(*bare, 1);
-  std::vector<std::vector<double>> by_entry(bare->entries().size());
   PeakReport report;
+  for (const auto& about : bare->entries()) {
+    report.primitives.push_back(
+        {about.layer, std::string(name_of(about.pass)), implementation_of(about), {}});
+  }
   for (int window = 0; window < windows; ++window) {
     report.steps.push_back(step.seconds(steps) / static_cast<double>(steps));
     std::vector<double> seconds;
     const double all = seconds_together(comm, [&] { seconds = time_primitives(*bare, steps); });
     report.sums.push_back(all / static_cast<double>(steps));
-    for (std::size_t entry = 0; entry < seconds.size(); ++entry) by_entry[entry].push_back(seconds[entry]);
-  }
-  for (std::size_t entry = 0; entry < by_entry.size(); ++entry) {
-    const auto& about = bare->entries()[entry];
-    report.primitives.push_back(
-        {about.layer, std::string(name_of(about.pass)), implementation_of(about), median(by_entry[entry])});
+    for (std::size_t entry = 0; entry < seconds.size(); ++entry) {
+      report.primitives[entry].seconds.push_back(seconds[entry]);
+    }
   }
   return report;
 }

@@ -18,7 +18,7 @@ struct PeakReport {
     std::string layer;
     std::string pass;  // "forward", "backward_data" or "backward_weight"
     std::string implementation;
-    double seconds = 0;  // median over the windows, of rank 0
+    std::vector<double> seconds;  // one a window, of rank 0
   };
   std::vector<Primitive> primitives;
   std::vector<double> sums;   // of all primitives, one a window

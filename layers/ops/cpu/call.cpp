@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "layers/ops/kernel.h"
 #include "layers/ops/threads.h"
 
 namespace lockstep::onednn {
@@ -15,7 +16,7 @@ void* writable(const void* data) {
 }  // namespace
 
 void warn_if_reference(std::string_view implementation, std::string_view what) {
-  if (implementation.find("ref") == std::string_view::npos) return;
+  if (!is_reference(implementation)) return;
   spdlog::warn("{} runs on oneDNN's reference code ({}) and will be slow on this processor", what,
                implementation);
 }
