@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "binary"))
 from binary import LOCKSTEP, MPIRUN, Failure, expect, run  # noqa: E402
+from table import print_table  # noqa: E402
 
 TIMEOUT = 2  # comm.timeout_s
 GONE_AFTER = TIMEOUT + 10
@@ -228,15 +229,15 @@ def main(options, drills, last=None):
         results = seen[name]
         slowest = max((result.seconds for result in results), default=0)
         wrong = f"FAILED ({failures[name]}); " if failures[name] else ""
-        rows.append(f"| {name} | {len(results) + failures[name]} | {wrong}all gone after {slowest:.1f} s at most; "
-                    f"exit codes {counted(result.code for result in results)}; "
-                    f"in {counted(result.place for result in results)} |")
+        rows.append((name, len(results) + failures[name], f"{wrong}all gone after {slowest:.1f} s at most; "
+                     f"exit codes {counted(result.code for result in results)}; "
+                     f"in {counted(result.place for result in results)}"))
     if last:
         name, work = last
         try:
-            rows.append(f"| {name} | 1 | {work()} |")
+            rows.append((name, 1, work()))
         except Failure as failure:
             failures[name] += 1
-            rows.append(f"| {name} | 1 | FAILED: {failure} |")
-    print("\n| drill | trials | what was seen |\n|---|---|---|", *rows, sep="\n")
+            rows.append((name, 1, f"FAILED: {failure}"))
+    print_table(rows)
     sys.exit(1 if failures else 0)

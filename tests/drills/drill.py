@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "tests" / "binary"))
 
 from binary import LAUNCH, Failure, command, expect, run  # noqa: E402, F401: for the drills too
 from processes import children, mpirun_of  # noqa: E402, F401
+from table import print_table  # noqa: E402
 
 CONFIG = """\
 run_dir: {run}
@@ -31,6 +32,18 @@ PATIENCE = 600  # seconds for a run, on a machine that has other things to do
 OF_THE_CLOCK = ["images_per_s", "val_seconds", "precise_seconds"]
 
 
+def step_of(name):
+    match = re.fullmatch(r"step-(\d{8})\.safetensors", name)
+    expect(match, f"'{name}' is no checkpoint's name")
+    return int(match[1])
+
+
+def latest_step(run_dir):
+    """The step that `latest` names; 0 where there is none."""
+    file = run_dir / "checkpoints" / "latest"
+    return step_of(file.read_text().strip()) if file.exists() else 0
+
+
 class Job:
     """A training in a folder, short enough to be done hundreds of times. `run` lies in a folder of its own."""
 
@@ -44,12 +57,10 @@ class Job:
 
     def steps_saved(self):
         """Of the checkpoints that are there, oldest first."""
-        return sorted(self.step_of(file.name) for file in (self.run / "checkpoints").glob("step-*.safetensors"))
+        return sorted(step_of(file.name) for file in (self.run / "checkpoints").glob("step-*.safetensors"))
 
     def latest(self):
-        """The step that `latest` names; 0 where there is none."""
-        file = self.run / "checkpoints" / "latest"
-        return self.step_of(file.read_text().strip()) if file.exists() else 0
+        return latest_step(self.run)
 
     def checkpoint(self, step):
         return self.run / "checkpoints" / f"step-{step:08}.safetensors"
@@ -68,12 +79,6 @@ class Job:
                 continue
             lines.append({key: value for key, value in line.items() if key not in OF_THE_CLOCK})
         return lines
-
-    @staticmethod
-    def step_of(name):
-        match = re.fullmatch(r"step-(\d{8})\.safetensors", name)
-        expect(match, f"'{name}' is no checkpoint's name")
-        return int(match[1])
 
 
 class Undisturbed:
@@ -157,8 +162,8 @@ class Drills:
 
     def end(self):
         """Prints the table, and ends with 1 where a trial failed."""
-        print("\n| drill | trials | what was seen |\n|---|---|---|")
-        for drill, seen in self.seen.items():
-            what = "; ".join(f"{text} ({count})" if count else text for text, count in sorted(seen.items()))
-            print(f"| {drill} | {seen.total()} | {what} |")
+        def what(seen):
+            return "; ".join(f"{text} ({count})" if count else text for text, count in sorted(seen.items()))
+
+        print_table((drill, seen.total(), what(seen)) for drill, seen in self.seen.items())
         sys.exit(1 if self.failures else 0)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from drill import LAUNCH, Drills, children, command, expect, mpirun_of, run
+from drill import LAUNCH, Drills, children, command, expect, latest_step, mpirun_of, run
 
 BATCH = 32
 CONFIG = """\
@@ -53,8 +53,7 @@ class Job:
         return [BATCH / line["images_per_s"] for line in lines if "images_per_s" in line and line["step"] <= last]
 
     def saved_step(self):
-        latest = self.run / "checkpoints" / "latest"
-        return int(latest.read_text().strip().removeprefix("step-").removesuffix(".safetensors")) if latest.exists() else 0
+        return latest_step(self.run)
 
     def final(self):
         return (self.run / "final.safetensors").read_bytes()

@@ -18,6 +18,7 @@ from breaking import LOCKSTEP, Drill, after_a_step, in_a_step, while_saving
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "cluster"))
 from hosts import TwoHosts, missing  # noqa: E402
+from table import print_table  # noqa: E402
 
 
 class Job(breaking.Job):
@@ -83,7 +84,7 @@ DRILLS = [
 def main():
     options = breaking.arguments(__doc__)
     if reason := missing():
-        print(f"| drill | trials | what was seen |\n|---|---|---|\n| two hosts | 0 | skipped: {reason} |")
+        print_table([("two hosts", 0, f"skipped: {reason}")])
         return
 
     def once(drill, far_only=False):
