@@ -13,7 +13,8 @@ from pathlib import Path
 from binary import LAUNCH, Cases, command, expect, run
 from processes import children, rank_of
 
-PEER, STOPPED = 4, 75
+DATA, PEER, STOPPED = 3, 4, 75
+PROMPT = 6  # seconds: a step, and five
 # Every step is told, so that a test sees it begin, and there are more than it can do meanwhile. Nothing is saved but
 # what a stop saves.
 LONG = ["--set", "schedule.steps=100000", "--set", "train.log_every=1", "--set", "train.digest_every=1",
@@ -56,30 +57,50 @@ class Running:
 
 def told(room):
     """What metrics and digests tell, but for the clock."""
+    clock = ["images_per_s", "val_seconds", "precise_seconds"]
     lines = [json.loads(line) for name in ["metrics.jsonl", "digests.jsonl"]
              for line in (room.run / name).read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "images_per_s"} for line in lines]
+    return [{key: value for key, value in line.items() if key not in clock} for line in lines]
 
 
-def stops(room, ask, workers, then, **how):
-    """`ask` asks it to stop; it goes on with `then` workers."""
-    running = Running(room, workers, **how)
+def checkpoints(room):
+    return {file.name: file.read_bytes() for file in (room.run / "checkpoints").glob("step-*.safetensors")}
+
+
+def asked(room, ask, workers, *arguments, **how):
+    """`ask` asks a run to stop, after its first step; answers the step of which it saved."""
+    running = Running(room, workers, *arguments, **how)
     ask(running.process)
+    start = time.monotonic()
     code, err = running.end()
+    seconds = time.monotonic() - start
     expect(code == STOPPED, f"code {code}: {err}")
     expect("stopped after step" in err, err)
+    expect(seconds < PROMPT, f"it took {seconds:.1f} s")
 
     step = int(room.last_checkpoint().stem.removeprefix("step-"))
     last = max(line["step"] for line in told(room))
     expect(last == step, f"the checkpoint is of step {step}, but step {last} was done")
-    further = [*LONG, "--set", f"train.stop_at_step={step + 3}"]
-    for way, how in [("--resume", {"workers": then}), ("--overwrite", {})]:
+    return step
+
+
+def goes_on(room, workers, *arguments, until):
+    """With so many workers, to the checkpoint and the lines of a run that was never asked."""
+    further = [*LONG, *arguments, "--set", f"train.stop_at_step={until}"]
+    for way, how in [("--resume", {"workers": workers}), ("--overwrite", {})]:
         result = run("train", room.config, way, *further, **how)
         expect(result.code == STOPPED, f"code {result.code} from {result.command}\n{result.err}")
         if way == "--resume":
-            resumed = room.last_checkpoint().read_bytes(), told(room)
-    expect(room.last_checkpoint().read_bytes() == resumed[0], "the resumed run has another checkpoint")
+            resumed = checkpoints(room), told(room)
+    for name, content in checkpoints(room).items():
+        expect(resumed[0].get(name) == content, f"the resumed run has another {name}")
     expect(told(room) == resumed[1], f"a gap, a repeat or another line:\n{told(room)}\n{resumed[1]}")
+
+
+def stops(room, ask, workers, then, **how):
+    """`ask` asks it to stop; it goes on with `then` workers."""
+    step = asked(room, ask, workers, **how)
+    goes_on(room, then, until=step + 3)
 
 
 @cases
@@ -127,6 +148,32 @@ def asked_before_anybody_can_hear(room):
     err = process.communicate(timeout=60)[1]
     expect(process.returncode == STOPPED, f"code {process.returncode}: {err}")
     expect(room.last_checkpoint().exists(), err)
+
+
+@cases
+def asked_while_it_evaluates(room):
+    """It leaves the evaluation, and makes up for it when it goes on."""
+    room.images(room.TEST_IMAGES, 4000)
+    room.labels(room.TEST_LABELS, 4000)
+    evaluating = ["--set", "evaluation.every_steps=1", "--set", "evaluation.batch=1"]
+    step = asked(room, lambda process: process.send_signal(signal.SIGUSR1), 2, *evaluating)
+    expect(step == 1 and not any("val_loss" in line for line in told(room)), f"it evaluated: {told(room)}")
+    goes_on(room, None, *evaluating, until=2)
+
+
+@cases
+def asked_while_it_makes_precise_statistics(room):
+    """It saves without them; they are in the checkpoint that was due once it has gone on."""
+    room.images(room.TRAIN_IMAGES, 32000)
+    room.labels(room.TRAIN_LABELS, 32000)
+    precise = ["--set", "normalization.running_stats=[precise,ema]", "--set", "normalization.precise_batches=1000",
+               "--set", "checkpoint.every_steps=1"]
+    step = asked(room, lambda process: process.send_signal(signal.SIGUSR1), 2, *precise)
+    expect(step == 1, f"it went on to step {step}")
+    saved = room.last_checkpoint()
+    result = run("evaluate", saved)
+    expect(result.code == DATA and "--resume makes them" in result.err, f"code {result.code}: {result.err}")
+    goes_on(room, 1, *precise, until=2)
 
 
 def looks_like_no_stop(room, code, err):

@@ -209,9 +209,10 @@ void save_tensors(const std::filesystem::path& file, const std::vector<ModelTens
   write_safetensors(file, views, metadata);
 }
 
-void load_tensors(const SafetensorsFile& file, const std::string& name,
+bool load_tensors(const SafetensorsFile& file, const std::string& name,
                   const std::vector<ModelTensor>& tensors, Purpose purpose) {
   std::vector<std::string> missing;
+  std::vector<std::string> derived;  // of the missing
   std::vector<std::string> unexpected;
   std::vector<std::string> different;
   std::set<std::string_view> wanted;
@@ -219,7 +220,7 @@ void load_tensors(const SafetensorsFile& file, const std::string& name,
     if (!wanted.insert(tensor.name).second) continue;
     const TensorView* found = file.find(tensor.name);
     if (found == nullptr) {
-      missing.push_back(tensor.name);
+      (tensor.derived ? derived : missing).push_back(tensor.name);
     } else if (found->dims != tensor.dims) {
       different.push_back(fmt::format("{} is {} in the file, {} in the model", tensor.name,
                                       printable(to_string(found->dims)), to_string(tensor.dims)));
@@ -231,14 +232,23 @@ void load_tensors(const SafetensorsFile& file, const std::string& name,
     if (wanted.contains(tensor.name) || passed_over(tensor.name, purpose)) continue;
     unexpected.push_back(printable(tensor.name));
   }
+  const bool lacks_derived = !derived.empty();
+  const auto all_derived = std::ranges::count_if(tensors, &ModelTensor::derived);
+  if (lacks_derived && (purpose != Purpose::resume || std::cmp_less(derived.size(), all_derived))) {
+    missing.insert(missing.end(), derived.begin(), derived.end());
+  }
   if (!missing.empty() || !unexpected.empty() || !different.empty()) {
-    throw DataError(fmt::format("{}: its tensors do not fit the model; nothing was loaded{}{}{}", name,
+    const std::string_view stopped =
+        "\n  A run that is asked to stop saves without making precise statistics; --resume makes them";
+    throw DataError(fmt::format("{}: its tensors do not fit the model; nothing was loaded{}{}{}{}", name,
                                 listed("missing", missing), listed("unexpected", unexpected),
-                                listed("different", different)));
+                                listed("different", different), lacks_derived ? stopped : ""));
   }
   for (const ModelTensor& tensor : tensors) {
+    if (lacks_derived && tensor.derived) continue;
     std::memcpy(tensor.bytes.data(), file.find(tensor.name)->bytes.data(), tensor.bytes.size());
   }
+  return !lacks_derived;
 }
 
 }  // namespace lockstep

@@ -52,8 +52,9 @@ void save_tensors(const std::filesystem::path& file, const std::vector<ModelTens
 enum class Purpose : std::uint8_t { resume, inference, weights };
 
 // Copies a file's tensors into `tensors`, after checking that all of them are there with their dtypes and
-// shapes, and no others. Throws one DataError that lists all that does not fit; then nothing was changed.
-void load_tensors(const SafetensorsFile& file, const std::string& name,
+// shapes, and no others. To resume, a file may lack all the derived ones, which then stay as they were:
+// false. Throws one DataError that lists all that does not fit; then nothing was changed.
+bool load_tensors(const SafetensorsFile& file, const std::string& name,
                   const std::vector<ModelTensor>& tensors, Purpose purpose);
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "comm/base/error.h"
+#include "trainer/loop/next_batch.h"
 
 namespace lockstep {
 
@@ -14,7 +15,7 @@ std::vector<Score> evaluate(Communicator& comm, Model& model, const std::shared_
   comm.set_phase("evaluation");
   std::vector<BatchSums> totals(entries.size());
   Loader loader = Loader::evaluation(dataset, transform, model.layout(), batch);
-  while (const LoadedBatch* loaded = loader.next()) {
+  while (const LoadedBatch* loaded = next_batch(comm, loader)) {
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const BatchSums sums = entries[i] == batch_statistics
                                  ? model.evaluate_by_batch(comm, loaded->input())

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "comm/base/error.h"
+#include "trainer/loop/next_batch.h"
 
 namespace lockstep {
 
@@ -17,12 +18,13 @@ void make_precise(Communicator& comm, Session& session) {
                                    config.seed, config.batch.global, config.data.drop_last, 0, batches);
   try {
     session.model().make_precise(comm, [&]() -> const BatchInput* {
-      const LoadedBatch* batch = loader.next();
+      const LoadedBatch* batch = next_batch(comm, loader);
       return batch == nullptr ? nullptr : &batch->input();
     });
   } catch (const DivergedError& error) {
     throw DivergedError(fmt::format("step {}: {}", session.counters().step, error.what()));
   }
+  session.precise_made();
 }
 
 }  // namespace lockstep

@@ -32,6 +32,8 @@ class Recorder {
     double precise = 0;
   };
   void evaluated(std::int64_t step, const std::vector<Score>& scores, const Seconds& seconds);
+  // Whether that was told of the step, by this run or before it was resumed.
+  bool was_evaluated(std::int64_t step) const { return metrics_.holds(step, "val_loss"); }
   void digested(const std::string& line) { write(*digests_, line); }
   // A line on standard error, beside the progress line.
   void say(const std::string& text);

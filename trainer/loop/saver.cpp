@@ -21,7 +21,7 @@ Saver::Saver(Communicator& comm, Session& session, RunDirectory* directory, Reco
 
 bool Saver::checkpoint() {
   const bool saved = attempt("checkpoint", [&] {
-    save_tensors(directory_->checkpoint(step()), session_.state(), session_.metadata());
+    save_tensors(directory_->checkpoint(step()), session_.saved_state(), session_.metadata());
     directory_->committed(step());
     prune();
   });

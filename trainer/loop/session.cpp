@@ -121,6 +121,22 @@ Session::Session(Communicator& comm, const Config& config, Inputs inputs)
   if (comm.size() > 1) spdlog::info("exchange overlaps backward: {}", options.overlap ? "yes" : "no");
 }
 
+std::optional<std::int64_t> Session::freeze_step() const {
+  const std::int64_t epochs = config_.normalization.freeze_after_epochs;
+  if (epochs == 0) return std::nullopt;
+  return epochs * steps_.per_epoch;
+}
+
+bool Session::precise_is_current() const {
+  return !config_.normalization.keeps_precise() || frozen() || precise_step_ == counters_.step;
+}
+
+std::vector<ModelTensor> Session::saved_state() {
+  std::vector<ModelTensor> tensors = state();
+  if (!precise_is_current()) std::erase_if(tensors, [](const ModelTensor& tensor) { return tensor.derived; });
+  return tensors;
+}
+
 Metadata Session::metadata() const {
   Facts facts;
   facts.input = inputs_.facts();

@@ -47,7 +47,17 @@ class Session {
   Counters& counters() { return counters_; }
   std::string& init_digest() { return init_digest_; }
 
+  // The step after which running statistics stay as they are; none: they never do.
+  std::optional<std::int64_t> freeze_step() const;
+  bool frozen() const { return freeze_step() && counters_.step > *freeze_step(); }
+
+  // Whether `precise` running statistics, if any are kept, are those of the weights as they are now.
+  bool precise_is_current() const;
+  void precise_made() { precise_step_ = counters_.step; }
+
   std::vector<ModelTensor> state() { return training_state(*model_, *optimizer_, counters_); }
+  // Of which a checkpoint holds all but `precise` statistics that are out of date.
+  std::vector<ModelTensor> saved_state();
   Metadata metadata() const;
 
  private:
@@ -55,7 +65,8 @@ class Session {
   Inputs inputs_;
   StepCount steps_;
   Counters counters_;
-  std::string init_digest_;  // of the weights that the run began with
+  std::string init_digest_;                   // of the weights that the run began with
+  std::optional<std::int64_t> precise_step_;  // whose weights' the `precise` statistics are
   std::optional<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<GradientReducer> reducer_;

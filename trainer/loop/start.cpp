@@ -133,7 +133,12 @@ Start find_start(Communicator& comm, const RunDirectory* directory, Session& ses
       start = Start::finished;
       return;
     }
-    load_tensors(checkpoint, name, session.state(), Purpose::resume);
+    if (load_tensors(checkpoint, name, session.state(), Purpose::resume)) {
+      session.precise_made();
+    } else if (session.frozen()) {
+      throw DataError(fmt::format(
+          "{}: it has no precise statistics, and frozen ones cannot be made again from later weights", name));
+    }
     session.init_digest() = facts.init_digest;
   });
   return start;

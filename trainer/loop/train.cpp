@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <numeric>
 #include <optional>
 #include <stdexcept>
 
+#include "comm/base/error.h"
 #include "comm/base/log.h"
 #include "comm/watch/life.h"
 #include "layers/ops/elementwise.h"
@@ -59,6 +61,19 @@ class Training {
   }
 
   Outcome run() {
+    try {
+      make_up();
+      return train_to_end();
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::stopped) throw;
+      return stop();
+    }
+  }
+
+ private:
+  std::int64_t step() const { return session_.counters().step; }
+
+  Outcome train_to_end() {
     Loader loader = open_loader();
     while (step() < session_.steps().total) {
       const LoadedBatch* batch = nullptr;
@@ -73,18 +88,37 @@ class Training {
         require_finite();
         check_identity();
       }
-      if (due(config_.evaluation.every_epochs, config_.evaluation.every_steps, step(), session_.steps()))
-        evaluate();
-      if (due(config_.checkpoint.every_epochs, config_.checkpoint.every_steps, step(), session_.steps()))
-        save(step() == session_.steps().total);
-      if (step() == config_.train.stop_at_step && step() < session_.steps().total) return stop();
+      if (evaluation_due()) evaluate();
+      if (checkpoint_due()) save(step() == session_.steps().total);
+      if (step() == config_.train.stop_at_step && step() < session_.steps().total) {
+        if (saver_.saved_step() != step()) save(true);
+        return stop();
+      }
     }
     finish();
     return Outcome::finished;
   }
 
- private:
-  std::int64_t step() const { return session_.counters().step; }
+  // What was due after the step that the run goes on from, and was left when it was asked to stop.
+  void make_up() {
+    if (step() == 0) return;
+    const bool incomplete = !session_.precise_is_current();
+    if (evaluation_due() && !was_evaluated()) evaluate();
+    if (checkpoint_due() && incomplete) save(step() == session_.steps().total);
+  }
+
+  bool was_evaluated() {
+    bool was = false;
+    agree(comm_, "evaluated", [&] { was = recorder_ != nullptr && recorder_->was_evaluated(step()); });
+    return from_rank_0(comm_, "evaluated", was ? 1 : 0) != 0;
+  }
+
+  bool evaluation_due() const {
+    return due(config_.evaluation.every_epochs, config_.evaluation.every_steps, step(), session_.steps());
+  }
+  bool checkpoint_due() const {
+    return due(config_.checkpoint.every_epochs, config_.checkpoint.every_steps, step(), session_.steps());
+  }
 
   Loader open_loader() {
     const Inputs& inputs = session_.inputs();
@@ -189,21 +223,17 @@ class Training {
     return all;
   }
 
-  std::int64_t freeze_step() const {
-    return config_.normalization.freeze_after_epochs * session_.steps().per_epoch;
-  }
   void freeze_if_due() {
-    if (freeze_step() == 0 || step() < freeze_step()) return;
-    if (step() == freeze_step()) make_precise();
+    if (step() < session_.freeze_step().value_or(session_.steps().total)) return;
+    if (step() == session_.freeze_step()) make_precise();
     session_.model().freeze_statistics();
   }
 
   // Brings `precise` statistics, if any are kept, to the weights of this step: before anybody uses them, and
-  // before every save, so that a checkpoint does not tell when evaluations were. Frozen ones stay. Answers
-  // the seconds it took, 0 where there was nothing to do.
+  // before every save that has the time, so that a checkpoint does not tell when evaluations were. Frozen
+  // ones stay. Answers the seconds it took, 0 where there was nothing to do.
   double make_precise() {
-    const bool frozen = freeze_step() > 0 && step() > freeze_step();
-    if (!config_.normalization.keeps_precise() || frozen || precise_step_ == step()) return 0;
+    if (session_.precise_is_current()) return 0;
     const auto start = Clock::now();
     try {
       lockstep::make_precise(comm_, session_);
@@ -211,7 +241,6 @@ class Training {
       divergence_ = std::current_exception();
     }
     require_finite();
-    precise_step_ = step();
     return since(start);
   }
 
@@ -258,12 +287,18 @@ class Training {
   void save(bool must) {
     require_finite();
     make_precise();
+    save_as_it_is(must);
+  }
+
+  void save_as_it_is(bool must) {
+    require_finite();
     check_identity();
     while (!saver_.checkpoint() && must) continue;
   }
 
+  // Asked for by somebody who waits, so it makes nothing anew.
   Outcome stop() {
-    if (saver_.saved_step() != step() || step() == 0) save(true);
+    if (saver_.saved_step() != step() || step() == 0) save_as_it_is(true);
     raise_failure();
     if (recorder_ != nullptr) {
       recorder_->say(fmt::format("stopped after step {} of {}, and saved; go on with --resume{}", step(),
@@ -300,7 +335,6 @@ class Training {
   std::optional<Trained> trained_;  // the last step, not recorded yet; on rank 0
   std::exception_ptr divergence_;   // of the last step
   std::exception_ptr failure_;
-  std::int64_t precise_step_ = -1;  // of whose weights the `precise` statistics are
 };
 
 void say_start(const RunDirectory& directory, Recorder& recorder, Start start, std::int64_t step) {

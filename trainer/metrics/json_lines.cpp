@@ -67,6 +67,19 @@ void JsonLines::flush() {
   }
 }
 
+bool JsonLines::holds(std::int64_t step, const std::string& key) const {
+  std::error_code error;
+  if (!fs::is_regular_file(file_, error)) return false;  // a pipe that somebody put in its place
+  std::istringstream lines(read_text(file_));
+  for (std::string line; std::getline(lines, line);) {
+    const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (object.is_object() && object.contains(key) && object.contains("step") && object["step"] == step) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void JsonLines::sync() {
   flush();
   // EINVAL: no file, but a pipe that somebody put in its place.

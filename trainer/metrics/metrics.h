@@ -21,6 +21,8 @@ class JsonLines {
   JsonLines(std::filesystem::path file, std::int64_t keep_until);
   // One JSON object in one line, without the line's end.
   void write(const std::string& json);
+  // Whether the file has a line of that step with that key.
+  bool holds(std::int64_t step, const std::string& key) const;
   // Brings all lines so far to the disk.
   void sync();
 

@@ -114,6 +114,33 @@ TEST(LoadTensors, AModelFileLacksWhatResumingNeeds) {
   EXPECT_THROW(load_tensors(file, "a.safetensors", wanted, Purpose::resume), DataError);
 }
 
+TEST(LoadTensors, ResumingDoesWithoutTheDerivedIfAllOfThemAreLacking) {
+  State saved;
+  const auto derive = [](std::vector<ModelTensor> tensors) {
+    tensors[1].derived = tensors[2].derived = true;
+    return tensors;
+  };
+  auto some = saved.tensors();
+  some.pop_back();
+  auto none = some;
+  none.pop_back();
+  State state{{}, {9, 9}, 9};
+  EXPECT_TRUE(load_tensors(file_of(saved.tensors()), "a", derive(state.tensors()), Purpose::resume));
+  EXPECT_EQ(state.batches, 7);
+  state = {{}, {9, 9}, 9};
+  EXPECT_FALSE(load_tensors(file_of(none), "a", derive(state.tensors()), Purpose::resume));
+  EXPECT_EQ(state.weight, saved.weight);
+  EXPECT_EQ(state.batches, 9);
+  EXPECT_THROW(load_tensors(file_of(some), "a", derive(state.tensors()), Purpose::resume), DataError);
+  try {
+    load_tensors(file_of(none), "a", derive(state.tensors()), Purpose::inference);
+    FAIL() << "statistics that are not there were read";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("missing: fc.bias, bn.num_batches_tracked"));
+    EXPECT_THAT(error.what(), HasSubstr("--resume makes them"));
+  }
+}
+
 Facts some_facts() {
   Facts facts;
   facts.input = {{28, 20, 3}, 2};

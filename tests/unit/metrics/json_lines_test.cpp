@@ -63,6 +63,14 @@ TEST_F(JsonLinesTest, KeepsLinesThatTellNoStep) {
   EXPECT_EQ(kept("{\"seed\":1}\n{\"step\":9}\n", 3), "{\"seed\":1}\n");
 }
 
+TEST_F(JsonLinesTest, TellsWhatItHolds) {
+  write_file(file_, "{\"step\":1,\"val_loss\":2}\nnot an object\n[1]\n{\"val_loss\":1}\n{\"step\":2}\n");
+  const JsonLines lines(file_, everything);
+  EXPECT_TRUE(lines.holds(1, "val_loss"));
+  EXPECT_FALSE(lines.holds(2, "val_loss"));
+  EXPECT_FALSE(lines.holds(3, "val_loss"));
+}
+
 TEST_F(JsonLinesTest, TakesAnEmptyFile) {
   EXPECT_EQ(kept("", 3), "");
 }
