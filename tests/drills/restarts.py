@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""A random rank of a job is killed every few seconds, and the job goes on with another number of workers, until it is
-done. Most of the time must go into steps that count, and the final file must be that of the undisturbed run."""
+"""A random rank of a job is killed every few seconds, and launch.sh runs it again; after every second kill it is asked to
+stop, and goes on with another number of workers. Most of the time must go into steps that count, and the final file
+must be that of the undisturbed run."""
 
+import contextlib
 import json
 import math
 import os
@@ -11,6 +13,9 @@ import time
 
 from drill import LAUNCH, Drills, children, command, expect, latest_step, mpirun_of, run
 
+STOPPED = 75
+KILLED = [4, 137]
+KILL, STOP = "kill", "stop"
 BATCH = 32
 CONFIG = """\
 run_dir: {run}
@@ -42,10 +47,27 @@ class Job:
         return self
 
     def start(self, workers):
-        """Goes on; this drill restarts it, with other workers, and not launch.sh."""
-        full = command(["train", self.config, "--resume"], workers, launcher=LAUNCH, options=["--restarts", "0"])
+        full = command(["train", self.config, "--resume"], workers, launcher=LAUNCH, options=["--pause", "0.5"])
         with self.said.open("w") as said:
-            return subprocess.Popen(full, stderr=said, start_new_session=True)
+            self.process = subprocess.Popen(full, stderr=said, start_new_session=True)
+
+    def ended_by(self, when):
+        """Its exit code; None where it still runs then."""
+        try:
+            return self.process.wait(timeout=max(0, when - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self):
+        """75, 0 where it had just finished, or what became of it where it was not over a kill yet."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.ended_by(time.monotonic() + 60)
+        expect(code is not None, f"does not end within a minute of being asked to: {self.said.read_text()}")
+        return code
+
+    def restarted(self):
+        """How often launch.sh ran it again since `start`."""
+        return self.said.read_text().count("launch: code ")
 
     def seconds_of_steps(self, last):
         """Of each step up to this one. A step that was done again has lost its first line."""
@@ -63,9 +85,39 @@ def kill_one(process, random):
     """A random rank; where there is none yet, or none any more, what is there."""
     mpirun = mpirun_of(process)
     victims = (children(mpirun) or [mpirun]) if mpirun else []
-    if victims:
-        os.kill(random.choice(victims), signal.SIGKILL)
-    return bool(victims)
+    with contextlib.suppress(ProcessLookupError):
+        if victims:
+            os.kill(random.choice(victims), signal.SIGKILL)
+            return True
+    return False
+
+
+def events(every, seconds):
+    """What is done to the job, and when: kills, other workers after every second one, and in the end a last stop."""
+    kills = [number * every for number in range(1, int(seconds / every) + 1)]
+    stops = [kill + every / 2 for kill in kills[1::2] if kill + every / 2 < seconds]
+    return sorted([(when, KILL) for when in kills] + [(when, STOP) for when in [*stops, seconds]])
+
+
+def drive(job, options, random):
+    """Answers how often a rank was killed, how often launch.sh ran the job again, and the numbers of workers."""
+    kills, restarted, workers, code, start = 0, 0, [], STOPPED, time.monotonic()
+    for seconds, what in events(options.kill_every, options.seconds):
+        if code is not None:
+            workers.append(random.randint(1, 8))
+            job.start(workers[-1])
+        code = job.ended_by(start + seconds)
+        if code is None and what == KILL:
+            kills += kill_one(job.process, random)
+            continue
+        if code is None:
+            code = job.stop()
+        restarted += job.restarted()
+        expect(code in [0, STOPPED, *KILLED], f"code {code} with {workers[-1]} workers: {job.said.read_text()}")
+        if code == 0:
+            break
+    expect(kills, "nothing was killed")
+    return kills, restarted, workers
 
 
 def restarts(folder, drills):
@@ -79,29 +131,21 @@ def restarts(folder, drills):
     save_every = max(1, int(options.save_every / spent * steps))
 
     job = Job(folder / "job", steps, save_every)
-    kills, workers, start = 0, [], time.monotonic()
-    while time.monotonic() - start < options.seconds and not (job.run / "final.safetensors").exists():
-        workers.append(drills.random.randint(1, 8))
-        process = job.start(workers[-1])
-        try:
-            code = process.wait(timeout=options.kill_every)
-        except subprocess.TimeoutExpired:
-            kills += kill_one(process, drills.random)
-            code = process.wait(timeout=120)
-        expect(code in [0, 4, 137], f"code {code} with {workers[-1]} workers: {job.said.read_text()}")
+    start = time.monotonic()
+    kills, restarted, workers = drive(job, options, drills.random)
     total = time.monotonic() - start
     saved = job.saved_step()
     share = sum(job.seconds_of_steps(saved)) / total if saved else 0
 
     job.train("--resume")
     expect(job.final() == undisturbed.final(), f"another final.safetensors after {workers} workers")
-    seen = (f"{kills} kills in {total:.0f} s, {min(workers)} to {max(workers)} workers, {saved} of {steps} steps saved, "
-            f"{share:.0%} of the time in steps that count; the same final file")
+    seen = (f"{kills} kills in {total:.0f} s, {restarted} restarts, {min(workers)} to {max(workers)} workers, {saved} of "
+            f"{steps} steps saved, {share:.0%} of the time in steps that count; the same final file")
     expect(share >= options.least_share, f"less than {options.least_share:.0%}: {seen}")
     return seen
 
 
 if __name__ == "__main__":
-    drills = Drills(__doc__, seconds=20.0, work=8.0, kill_every=3.0, save_every=1.0, least_share=0.0)
+    drills = Drills(__doc__, seconds=20.0, work=8.0, kill_every=4.0, save_every=1.0, least_share=0.0)
     drills.trial("a random rank killed again and again", restarts, drills)
     drills.end()
