@@ -82,16 +82,18 @@ def mpirun_killed(job, _dice):
     return 0 if launchers else None
 
 
+# Said by a worker: mpirun's own words name a rank, but no phase, step or collective.
+WAITED_FOR = r"step \d[^;]*\): (still waiting for|[^;]*nothing from) [^;]*rank {rank}\b"
+
 DRILLS = [
-    Drill("killed", killed, r"exited on signal 9|nothing from rank {rank}"),
-    Drill("stopped", stopped, r"nothing from [^;]*rank {rank}\b|no word from rank {rank}\b|no progress for"),
-    Drill("segfault", segfault, r"exited on signal 11|[Ss]egmentation|nothing from rank {rank}"),
-    Drill("aborted", aborted, r"exited on signal 6|Aborted|nothing from rank {rank}"),
-    Drill("out_of_memory", out_of_memory, r"memory|not finished after|no progress for|exited on signal|found something wrong",
+    Drill("killed", killed, WAITED_FOR),
+    Drill("stopped", stopped, rf"{WAITED_FOR}|no word from rank {{rank}}\b|no progress for"),
+    Drill("segfault", segfault, WAITED_FOR),
+    Drill("aborted", aborted, WAITED_FOR),
+    Drill("out_of_memory", out_of_memory, rf"memory|not finished after|no progress for|found something wrong|{WAITED_FOR}",
           [in_a_step, after_a_step, while_saving]),
     Drill("mpirun_killed", mpirun_killed),
 ]
-
 
 
 def blocked_output(_dice):
