@@ -141,15 +141,17 @@ class Drills:
         print(f"seed {self.options.seed}", flush=True)
 
     def trial(self, drill, work, *arguments):
-        """`work` gets a folder of its own, and answers in a few words what was seen."""
+        """`work` gets a folder of its own, and answers in a few words what was seen. So does this."""
         seen = self.seen.setdefault(drill, collections.Counter())
         try:
             with tempfile.TemporaryDirectory(prefix="lockstep_drill.") as folder:
-                seen[work(Path(folder), *arguments)] += 1
+                told = work(Path(folder), *arguments)
         except Failure as failure:
-            seen["FAILED"] += 1
+            told = "FAILED"
             self.failures.append(f"{drill} {[str(argument) for argument in arguments]}: {failure}")
             print(f"FAILED {self.failures[-1]}", flush=True)
+        seen[told] += 1
+        return told
 
     def skipped(self, drill, reason):
         self.seen[drill] = collections.Counter({f"skipped: {reason}": 0})

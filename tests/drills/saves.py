@@ -39,6 +39,10 @@ def wait_until(holds, process):
         time.sleep(0.002)
 
 
+# Moments that are no trial of a save.
+OUTSIDE = ["between two saves", "had ended before"]
+
+
 def where(job):
     """How far the save was in which the run was killed."""
     left = " ".join(job.left_over())
@@ -51,7 +55,7 @@ def where(job):
         return "`latest` one behind"
     if len(saved) > job.keep:
         return "one to prune"
-    return "between two saves"
+    return OUTSIDE[0]
 
 
 # A run that does little else than saving.
@@ -67,7 +71,7 @@ def killed_at_random(folder, undisturbed, drills):
     process.kill()
     ended = process.wait() == 0
     undisturbed.require_whole(job)
-    seen = "had ended before" if ended else where(job)
+    seen = OUTSIDE[1] if ended else where(job)
     undisturbed.require_resumed(job)
     return seen
 
@@ -251,8 +255,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix="lockstep_drill.") as name:
         folder = Path(name)
         busy = Undisturbed(folder / "busy", **BUSY)
-        for _ in range(trials):
-            drills.trial("SIGKILL at a random moment of saving", killed_at_random, busy, drills)
+        while_saving = 0
+        for _ in range(20 * trials):
+            seen = drills.trial("SIGKILL at a random moment", killed_at_random, busy, drills)
+            while_saving += seen not in OUTSIDE
+            if while_saving == trials:
+                break
 
         short = Undisturbed(folder / "short", **SHORT)
         traced = Traced(folder)
