@@ -55,7 +55,7 @@ std::optional<std::uint64_t> majority(Digests digests) {
   }
   throw Error(ExitCode::peer,
               fmt::format("step {}: the workers no longer hold the same state: {}{}\nNothing was saved from "
-                          "it, and the newest checkpoint is whole: go on with --resume.\n{}",
+                          "it; a checkpoint that is there is whole: go on with --resume.\n{}",
                           step, subject, lines, right ? odd_one : nobody_odd));
 }
 
