@@ -52,6 +52,7 @@ void Exchange::receive(int from, std::span<std::byte> into) {
 }
 
 void Exchange::send(int to, std::span<const std::byte> data) {
+  sent_.push_back({to, requests_.size()});
   MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
   require(
       MPI_Isend(data.data(), as_int(data.size()), MPI_BYTE, to, tag_.value_or(0), lane_.comm(), &request));
@@ -96,16 +97,26 @@ bool Exchange::poll() {
   return true;
 }
 
-std::vector<int> Exchange::missing() {
-  const auto received = [&](const Receive& it) {
-    int finished = 0;
-    return it.begun &&
-           MPI_Request_get_status(requests_[it.request], &finished, MPI_STATUS_IGNORE) == MPI_SUCCESS &&
-           finished != 0;
-  };
+bool Exchange::done(std::size_t request) {
+  int finished = 0;
+  return MPI_Request_get_status(requests_[request], &finished, MPI_STATUS_IGNORE) == MPI_SUCCESS &&
+         finished != 0;
+}
+
+std::vector<int> Exchange::silent() {
   std::vector<int> ranks;
   for (const Receive& it : receives_) {
-    if (!received(it)) ranks.push_back(it.from);
+    if (!it.begun || !done(it.request)) ranks.push_back(it.from);
+  }
+  std::ranges::sort(ranks);
+  return ranks;
+}
+
+std::vector<int> Exchange::missing() {
+  std::vector<int> ranks = silent();
+  if (!ranks.empty()) return ranks;
+  for (const Sent& it : sent_) {
+    if (!done(it.request)) ranks.push_back(it.to);
   }
   std::ranges::sort(ranks);
   return ranks;

@@ -55,7 +55,10 @@ class Exchange final : public Operation {
   void pass_on(int to, std::span<const std::byte> data);
 
   bool poll() override;
+  // Those whose message has not come, and once all have come, those that did not take ours.
   std::vector<int> missing() override;
+  // The former alone.
+  std::vector<int> silent();
 
  private:
   friend class MessageLane;
@@ -71,6 +74,7 @@ class Exchange final : public Operation {
     std::span<const std::byte> data;
   };
 
+  bool done(std::size_t request);
   void begin(Receive& receive);
   void check(const Receive& receive, const MPI_Status& status) const;
 
@@ -79,6 +83,11 @@ class Exchange final : public Operation {
   int& open_;
   std::vector<Receive> receives_;
   std::vector<Send> passed_on_;
+  struct Sent {
+    int to;
+    std::size_t request;
+  };
+  std::vector<Sent> sent_;
   std::vector<MPI_Request> requests_;  // null ones have finished
 };
 

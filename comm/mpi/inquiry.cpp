@@ -36,7 +36,7 @@ std::vector<std::optional<CallHistory>> Inquiry::hear(const CallHistory& mine,
     // MPI itself is broken; what has come by now is all there will be.
   }
   std::vector<std::optional<CallHistory>> told(static_cast<std::size_t>(size_));
-  const std::vector<int> silent = exchange_->missing();
+  const std::vector<int> silent = exchange_->silent();
   for (int rank = 0; rank < size_; ++rank) {
     if (std::ranges::count(silent, rank) != 0) continue;
     const char* text = texts_.data() + static_cast<std::size_t>(rank) * text_bytes;

@@ -31,9 +31,17 @@ void wait_for_the_other(Communicator& comm) {
   gather<double>(comm, "moments", std::vector<std::size_t>(static_cast<std::size_t>(comm.size()), 1));
 }
 
+// Too much to be under way without somebody who takes it.
+void send_much(Communicator& comm) {
+  comm.set_phase("step 7 forward");
+  comm.barrier(Lane::statistics, "start").wait();
+  std::vector<double> much(1 << 20);
+  comm.broadcast(Lane::statistics, "weights", std::span(much), 0).wait();
+}
+
 void fail(Communicator& comm, std::string_view how) {
   comm.barrier(Lane::statistics, "start").wait();
-  if (how == "late_worker") sleep(60);
+  if (how == "late_worker" || how == "takes_nothing") sleep(60);
   if (how == "exception") throw DataError("rank 1 could not go on");
   if (how == "abort") comm.abort(ExitCode::data);
   if (how == "abort_as_done") comm.abort(ExitCode::done);
@@ -87,9 +95,11 @@ void run(std::string_view how) {
   const auto comm = make_mpi();
   constexpr std::string_view out_of_step = "out_of_step_";
   if (how.starts_with(out_of_step)) return fall_out_of_step(*comm, how.substr(out_of_step.size()));
-  if (how == "late_worker") comm->set_timeout(std::chrono::milliseconds(500));
+  if (how == "late_worker" || how == "takes_nothing") comm->set_timeout(std::chrono::milliseconds(500));
   if (comm->rank() == 1) {
     fail(*comm, how);
+  } else if (how == "takes_nothing") {
+    send_much(*comm);
   } else {
     wait_for_the_other(*comm);
   }
