@@ -52,7 +52,11 @@ for argument; do
   [[ $argument == --overwrite || $argument == --resume ]] || again+=("$argument")
 done
 
-run_dir=$("${launch[-1]}" config "${again[@]:1}" 2>/dev/null | sed -n 's/^run_dir: *//p' | tr -d \') || true
+run_dir=$("${launch[-1]}" config "${again[@]:1}" 2>/dev/null | sed -n 's/^run_dir: *//p') || true
+if [[ $run_dir == \"*\" ]]; then # with JSON's escapes; what %b does not know of these is \"
+  quoted=${run_dir:1:-1}
+  printf -v run_dir %b "${quoted//\\\"/\"}"
+fi
 again+=(--resume)
 # Which file is there, so that another one, or the same one written anew, is told from it.
 version() { stat -c '%i %y' "$run_dir/$1" 2>/dev/null || echo none; }

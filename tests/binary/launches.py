@@ -2,11 +2,12 @@
 """scripts/launch.sh: when a job is run again, with how many workers, and when not. A program that answers as it is told
 stands in for lockstep; stops.py and the drills have the real one."""
 
+import json
 import os
 import signal
 import subprocess
 
-from binary import LAUNCH, Cases, expect
+from binary import LAUNCH, LOCKSTEP, Cases, expect
 
 # Answers the code that its turn has, and tells how it was started. Before a
 # code, "." begins a run in the run directory, "+" leaves a new checkpoint there too.
@@ -14,9 +15,9 @@ STAND_IN = """\
 #!/usr/bin/env python3
 import os, pathlib, sys
 room = pathlib.Path({room!r})
+run = room / {run!r}
 if sys.argv[1] == "config":
-    print("run_dir: " + str(room / "run"))
-    sys.exit()
+    os.execv({lockstep!r}, ["lockstep", "config", str(room / "my.yaml")])
 if os.environ["OMPI_COMM_WORLD_RANK"] != "0":
     sys.exit()
 turns = room / "turns"
@@ -26,12 +27,12 @@ with turns.open("a") as file:
 answers = {answers!r}
 answer = answers[min(turn, len(answers) - 1)]
 if answer[0] in ".+":
-    (room / "run").mkdir(exist_ok=True)
-    (room / "run" / "config.yaml").unlink(missing_ok=True)
-    (room / "run" / "config.yaml").write_text(str(turn))
+    run.mkdir(exist_ok=True)
+    (run / "config.yaml").unlink(missing_ok=True)
+    (run / "config.yaml").write_text(str(turn))
 if answer[0] == "+":
-    (room / "run" / "checkpoints").mkdir(parents=True, exist_ok=True)
-    (room / "run" / "checkpoints" / "latest").write_text(f"step-{{turn:08}}.safetensors\\n")
+    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (run / "checkpoints" / "latest").write_text(f"step-{{turn:08}}.safetensors\\n")
 sys.exit(int(answer.lstrip(".+")))
 """
 # For ssh: the host "gone" does not answer.
@@ -44,9 +45,10 @@ cases = Cases()
 
 
 class Launched:
-    def __init__(self, room, answers, *options, arguments=(), wait=True):
+    def __init__(self, room, answers, *options, arguments=(), run="run", wait=True):
         program = room.folder / "lockstep"
-        program.write_text(STAND_IN.format(room=str(room.folder), answers=answers))
+        program.write_text(STAND_IN.format(lockstep=LOCKSTEP, room=str(room.folder), run=run, answers=answers))
+        (room.folder / "my.yaml").write_text("run_dir: " + json.dumps(str(room.folder / run)))
         ssh = room.folder / "ssh"
         ssh.write_text(SSH)
         for file in [program, ssh]:
@@ -91,6 +93,12 @@ def gives_up_after_so_many_failures(room):
 def progress_starts_the_count_anew(room):
     answers = ["4", "+4", "+1", "+4", "0"]
     Launched(room, answers, "-n", "1", "--restarts", "1", *QUICK).expect(0, [FIRST, *4 * [AGAIN]])
+
+
+@cases
+def progress_is_seen_in_a_folder_of_any_name(room):
+    name = 'a "new" run\'s\\n \tdir 50 % $HOME'
+    Launched(room, ["4", "+4", "+4", "0"], "-n", "1", "--restarts", "1", *QUICK, run=name).expect(0, [FIRST, *3 * [AGAIN]])
 
 
 @cases
