@@ -151,6 +151,15 @@ def asked_before_anybody_can_hear(room):
 
 
 @cases
+def its_time_is_over(room):
+    result = run("train", room.config, *LONG, "--set", "train.max_time=3s", workers=3)
+    expect(result.code == STOPPED and "as train.max_time was over" in result.err, f"code {result.code}: {result.err}")
+    step = int(room.last_checkpoint().stem.removeprefix("step-"))
+    expect(max((line["step"] for line in told(room)), default=0) == step, f"saved step {step} of {told(room)}")
+    goes_on(room, 2, until=step + 3)
+
+
+@cases
 def asked_while_it_evaluates(room):
     """It leaves the evaluation, and makes up for it when it goes on."""
     room.images(room.TEST_IMAGES, 4000)

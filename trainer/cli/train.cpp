@@ -24,7 +24,9 @@ Usage usage() {
       "Trains the model of a configuration and writes a run directory: final.safetensors for inference, "
       "checkpoints to resume from, metrics.jsonl. Under mpirun or srun every process is a worker; alone, "
       "--workers N threads of this process are. The number of workers does not change a bit of the result. "
-      "SIGUSR1 and SIGTERM save a checkpoint and end the run with code 75; run again with --resume.";
+      "SIGUSR1, SIGTERM and the end of train.max_time save a checkpoint and end the run with code 75; run "
+      "again "
+      "with --resume.";
   usage.example =
       "mpirun -n 2 lockstep train configs/fashion_mnist.yaml\n"
       "lockstep train configs/fashion_mnist.yaml --workers 2 --set optimizer.lr=0.05 --overwrite";

@@ -92,6 +92,18 @@ Entry<Target> number(const std::string& path, Field field, Interval<double> inte
                         });
 }
 
+// Kept in seconds.
+template <class Target, class Field>
+Entry<Target> duration(const std::string& path, Field field, Interval<double> seconds,
+                       const std::string& meaning) {
+  const std::string range = seconds.text() + " seconds, also as 90s, 30m, 2h or 1d";
+  return scalar<Target>(path, "duration", range, meaning, field, "a duration, " + range,
+                        [seconds](const YAML::Node& value) {
+                          auto read = as_seconds(value);
+                          return read && seconds.contains(*read) ? read : std::nullopt;
+                        });
+}
+
 template <class Target, class Field>
 Entry<Target> boolean(const std::string& path, Field field, const std::string& meaning) {
   return scalar<Target>(path, "true or false", "", meaning, field, "true or false", as_boolean);

@@ -345,6 +345,10 @@ std::vector<Key> train_keys() {
                          "steps between two lines of digests.jsonl; 0: none")),
       free(whole<Config>("train.stop_at_step", FIELD(train.stop_at_step), Whole{0, billion},
                          "save and leave with exit code 75 after so many steps; 0: never")),
+      free(duration<Config>("train.max_time", FIELD(train.max_time), Number{.least = 0, .most = billion},
+                            "save and leave with exit code 75 once the run has lasted so long, by rank 0's "
+                            "clock, with what it reads at the start; 0: never"),
+           {"max_duration", "time_limit"}),
       free(
           text<Config>("train.init_from", FIELD(train.init_from), true,
                        "safetensors file whose weights and running statistics a new run begins with, ours or "

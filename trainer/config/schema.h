@@ -121,6 +121,7 @@ struct TrainConfig {
   std::int64_t log_every = 10;    // steps between lines of metrics.jsonl
   std::int64_t digest_every = 0;  // steps between lines of digests.jsonl; 0: never
   std::int64_t stop_at_step = 0;  // save, and exit with 75, after this step; 0: never
+  double max_time = 0;            // the same after so many seconds
 };
 
 struct Config {

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "trainer/config/nearest.h"
 
@@ -51,6 +53,18 @@ std::optional<std::uint64_t> as_seed(const YAML::Node& value) {
 std::optional<double> as_number(const YAML::Node& value) {
   const auto text = plain(value);
   return text ? number_from(*text) : std::nullopt;
+}
+
+std::optional<double> as_seconds(const YAML::Node& value) {
+  constexpr std::array<std::pair<char, double>, 4> units{{{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}}};
+  const auto text = plain(value);
+  if (!text || text->empty()) return std::nullopt;
+  for (const auto& [unit, seconds] : units) {
+    if (text->back() != unit) continue;
+    const auto number = number_from(std::string_view(*text).substr(0, text->size() - 1));
+    return number ? std::optional(*number * seconds) : std::nullopt;
+  }
+  return number_from(*text);
 }
 
 std::optional<double> number_from(std::string_view text) {

@@ -19,6 +19,7 @@ namespace lockstep {
 std::optional<std::int64_t> as_whole(const YAML::Node& value);
 std::optional<std::uint64_t> as_seed(const YAML::Node& value);
 std::optional<double> as_number(const YAML::Node& value);
+std::optional<double> as_seconds(const YAML::Node& value);  // a number of seconds, or 90s, 30m, 2h, 1d
 std::optional<double> number_from(std::string_view text);
 std::optional<bool> as_boolean(const YAML::Node& value);
 std::optional<std::string> as_text(const YAML::Node& value);  // UTF-8

@@ -10,7 +10,7 @@ const LoadedBatch* next_batch(Communicator& comm, Loader& loader) {
   const LoadedBatch* batch = nullptr;
   agree(comm, "next batch", [&] {
     batch = loader.next();
-    if (StopSignals::requested()) throw Error(ExitCode::stopped, "asked to stop");
+    if (stop_requested()) throw Error(ExitCode::stopped, "asked to stop");
   });
   return batch;
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 
@@ -15,6 +16,10 @@ static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it"
 
 constexpr std::array signals{SIGUSR1, SIGTERM};
 std::array<struct sigaction, signals.size()> before{};
+
+using Clock = std::chrono::steady_clock;
+constexpr Clock::time_point never = Clock::time_point::max();
+std::atomic<Clock::time_point> end_of_time{never};  // thread workers read it
 
 }  // namespace
 
@@ -34,8 +39,21 @@ StopSignals::~StopSignals() {
   for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &before[i], nullptr);
 }
 
-bool StopSignals::requested() {
-  return asked;
+TimeLimit::TimeLimit(double seconds) {
+  if (seconds == 0) return;
+  end_of_time = Clock::now() + std::chrono::ceil<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+TimeLimit::~TimeLimit() {
+  end_of_time = never;
+}
+
+bool TimeLimit::is_over() {
+  return Clock::now() >= end_of_time.load();
+}
+
+bool stop_requested() {
+  return asked || TimeLimit::is_over();
 }
 
 }  // namespace lockstep

@@ -11,8 +11,21 @@ class StopSignals {
   ~StopSignals();
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
-
-  static bool requested();
 };
+
+// While one is alive, the run is asked to stop once it has lived for so many seconds; 0: never. Rank 0 has
+// it, so that one clock decides. One a process.
+class TimeLimit {
+ public:
+  explicit TimeLimit(double seconds);
+  ~TimeLimit();
+  TimeLimit(const TimeLimit&) = delete;
+  TimeLimit& operator=(const TimeLimit&) = delete;
+
+  static bool is_over();
+};
+
+// Whether a signal or the time asks this process to stop. The workers then agree on the step.
+bool stop_requested();
 
 }  // namespace lockstep

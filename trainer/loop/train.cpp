@@ -143,7 +143,7 @@ class Training {
     enum : std::int64_t { go_on, leave, failed };
     comm_.set_phase(fmt::format("step {}", step() + 1));
     attempt(fetch);
-    const std::int64_t mine = failure_ || divergence_ ? failed : StopSignals::requested() ? leave : go_on;
+    const std::int64_t mine = failure_ || divergence_ ? failed : stop_requested() ? leave : go_on;
     const std::int64_t all = largest(comm_, "go on", mine);
     if (all == failed) raise_failure();
     record();
@@ -301,8 +301,9 @@ class Training {
     if (saver_.saved_step() != step() || step() == 0) save_as_it_is(true);
     raise_failure();
     if (recorder_ != nullptr) {
-      recorder_->say(fmt::format("stopped after step {} of {}, and saved; go on with --resume{}", step(),
-                                 session_.steps().total, saver_.failures()));
+      recorder_->say(fmt::format(
+          "stopped after step {} of {}{}, and saved; go on with --resume{}", step(), session_.steps().total,
+          TimeLimit::is_over() ? ", as train.max_time was over" : "", saver_.failures()));
     }
     return Outcome::stopped;
   }
@@ -348,6 +349,8 @@ void say_start(const RunDirectory& directory, Recorder& recorder, Start start, s
 }  // namespace
 
 Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open) {
+  std::optional<TimeLimit> limit;
+  if (comm.rank() == 0) limit.emplace(config.train.max_time);
   comm.set_phase("start");
   require_equal_hosts(comm);
   require_equal_configs(comm, config);
@@ -361,7 +364,7 @@ Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open)
   agree(comm, "run directory", [&] {
     const auto asked_to_stop = [] {
       alive();
-      return StopSignals::requested();
+      return stop_requested();
     };
     if (comm.rank() == 0) directory.emplace(config.run_dir, open, comm.timeout(), asked_to_stop);
   });

@@ -28,7 +28,7 @@ comm: {backend: mpi, bucket_mib: 0.125, overlap: on, timeout_s: 1.5, check_every
 threads: 2
 checkpoint: {every_steps: 12, keep: 9}
 plan: {fuse: false, recompute: false, memory_mib: 123}
-train: {log_every: 1, digest_every: 2, stop_at_step: 3}
+train: {log_every: 1, digest_every: 2, stop_at_step: 3, max_time: 2h}
 )";
 
 TEST(ConfigPrint, TheEffectiveYamlReadsBackToTheSame) {
@@ -76,11 +76,11 @@ TEST(ConfigPrint, TheResultHasSortedKeysAndIsStable) {
 }
 
 TEST(ConfigPrint, TheResultDoesNotKnowWhatChangesNoBit) {
-  const Config other = parse(
-      "", {"run_dir=x", "data.path=/y",
-           "comm={backend: threads, bucket_mib: 1, timeout_s: 3, check_every: 7}", "threads=4",
-           "plan={fuse: false, recompute: false, memory_mib: 9}", "checkpoint={every_steps: 3, keep: 1}",
-           "evaluation.every_steps=5", "train={log_every: 1, digest_every: 1, stop_at_step: 1}"});
+  const Config other = parse("", {"run_dir=x", "data.path=/y",
+                                  "comm={backend: threads, bucket_mib: 1, timeout_s: 3, check_every: 7}",
+                                  "threads=4", "plan={fuse: false, recompute: false, memory_mib: 9}",
+                                  "checkpoint={every_steps: 3, keep: 1}", "evaluation.every_steps=5",
+                                  "train={log_every: 1, digest_every: 1, stop_at_step: 1, max_time: 9}"});
   EXPECT_EQ(result_json(other), result_json(Config{}));
 }
 

@@ -79,6 +79,21 @@ TEST(ConfigValues, BoundsThemselvesAreInOrOutAsTheTableSays) {
   }
 }
 
+TEST(ConfigValues, ADurationIsInSecondsWhateverItsUnit) {
+  for (const auto& [text, seconds] :
+       {std::pair("90", 90.0), std::pair("90s", 90.0), std::pair("0.5m", 30.0), std::pair("2h", 7200.0),
+        std::pair("1d", 86400.0), std::pair("0", 0.0)}) {
+    EXPECT_EQ(parse(std::string("train: {max_time: ") + text + "}").train.max_time, seconds) << text;
+  }
+  for (const char* wrong : {"-1", "2w", "h", "1h30m", "1 h", "'2h'", "1e99d", "nan", "[1]", "2hh"}) {
+    EXPECT_THAT(
+        mistakes(std::string("train: {max_time: ") + wrong + "}"),
+        HasSubstr("a.yaml:1:19: train.max_time: expected a duration, 0 to 1000000000 seconds, also as "
+                  "90s, 30m, 2h or 1d; found "))
+        << wrong;
+  }
+}
+
 struct Wrong {
   const char* yaml;
   const char* message;

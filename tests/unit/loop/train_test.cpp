@@ -320,6 +320,38 @@ TEST_F(Train, AStopThatCameBeforeTheFirstStepCanBeResumed) {
   EXPECT_EQ(bytes("run/final.safetensors"), bytes("whole/final.safetensors"));
 }
 
+TEST_F(Train, ARunWhoseTimeIsOverSavesAndCanBeResumed) {
+  Config config = in("run");
+  config.train.max_time = 1e-9;
+  EXPECT_EQ(run(config, 3), Outcome::stopped);
+  EXPECT_FALSE(stop_requested()) << "the limit outlived its run";
+  EXPECT_EQ(run(in("run"), 2, Open::resume), Outcome::finished);
+  run(in("whole"), 1);
+  EXPECT_EQ(bytes("run/final.safetensors"), bytes("whole/final.safetensors"));
+  EXPECT_EQ(bytes("run" + std::string(last_checkpoint)), bytes("whole" + std::string(last_checkpoint)));
+}
+
+TEST_F(Train, ATimeThatIsNotOverStopsNothing) {
+  config_.train.max_time = 3600;
+  EXPECT_EQ(run(in("run"), 2), Outcome::finished);
+}
+
+TEST_F(Train, TheEndOfTheTimeEndsAnEvaluationOnAllWorkers) {
+  std::atomic<int> stopped{0};
+  run_workers({Workers::Kind::threads, 2, 0}, config_.comm, [&](Communicator& comm) {
+    Session session(comm, config_, open_inputs(comm, config_));
+    std::optional<TimeLimit> over;
+    if (comm.rank() == 0) over.emplace(1e-9);
+    comm.barrier(Lane::statistics, "ready").wait();
+    try {
+      evaluate(comm, session.model(), session.inputs().data.test, session.inputs().transform, 5, {0});
+    } catch (const Error& error) {
+      if (error.code() == ExitCode::stopped) ++stopped;
+    }
+  });
+  EXPECT_EQ(stopped, 2);
+}
+
 TEST_F(Train, AStopTellsOfLinesThatCouldNotBeWritten) {
   std::filesystem::create_directories(folder_ / "run/checkpoints");
   std::filesystem::create_symlink("/dev/full", folder_ / "run/metrics.jsonl");
