@@ -107,7 +107,7 @@ std::span<const Parameter> Model::parameters() const {
 std::span<float> Model::arena() {
   return impl_->arena.as<float>().first(impl_->parameters.floats());
 }
-std::span<const float> Model::gradients() const {
+std::span<float> Model::gradients() {
   return impl_->gradient_arenas.front().as<float>().first(impl_->parameters.floats());
 }
 std::vector<Range> Model::gradient_tensors() const {

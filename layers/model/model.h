@@ -72,8 +72,8 @@ class Model {
   // In arena order, which is the order in which backward finishes them; norm parameters whose sums are final
   // with their own exchange come last and lie outside every bucket.
   std::span<const Parameter> parameters() const;
-  std::span<float> arena();                  // parameters, each on 64 bytes
-  std::span<const float> gradients() const;  // of the last step, summed over the global batch; laid out alike
+  std::span<float> arena();      // parameters, each on 64 bytes
+  std::span<float> gradients();  // of the last step, summed over the global batch; laid out alike
   std::vector<Range> gradient_tensors()
       const;  // what a GradientReducer is made with: bucketed tensors, contiguous
 

@@ -1,7 +1,7 @@
 // Trains a network of the zoo for some steps on synthetic images, on thread workers, and writes all that
 // another framework needs to do the same: start, images, labels, and what came out. torch_steps.py reads it.
 //
-//   interop_steps FILE WORKERS STEPS MODEL SIDE
+//   interop_steps FILE WORKERS STEPS MODEL SIDE CLIP_NORM
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -12,6 +12,7 @@
 #include "layers/tensor/buffer.h"
 #include "layers/tensor/random.h"
 #include "trainer/checkpoint/safetensors.h"
+#include "trainer/optim/clip.h"
 #include "trainer/optim/optimizer.h"
 
 using namespace lockstep;
@@ -37,7 +38,7 @@ class Record {
     for (const ModelTensor& tensor : model.state())
       keep(prefix + tensor.name, tensor.dtype, tensor.dims, tensor.bytes);
   }
-  void keep_gradients(const Model& model) {
+  void keep_gradients(Model& model) {
     for (const Parameter& parameter : model.parameters()) {
       keep("gradient." + parameter.name, DType::f32, parameter.dims,
            std::as_bytes(model.gradients().subspan(parameter.offset, parameter.count())));
@@ -97,17 +98,19 @@ std::vector<ParameterRange> ranges_of(const Model& model) {
   return ranges;
 }
 
-void train(Communicator& comm, const ModelOptions& options, std::int64_t steps, Record& record) {
+void train(Communicator& comm, const ModelOptions& options, std::int64_t steps, double clip_norm,
+           Record& record) {
   Model model(options, comm.size(), comm.rank());
   model.initialize();
   set_start(model);
   GradientReducer reducer(comm, model.layout(), model.gradient_tensors(), {});
   const OptimizerConfig settings{
-      .lr = learning_rate, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4};
+      .lr = learning_rate, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4, .clip_norm = clip_norm};
   const auto optimizer = make_optimizer(settings, ranges_of(model), model.arena().size());
   if (comm.rank() == 0) record.keep_state("start.", model);
 
   std::vector<double> losses;
+  std::vector<double> norms;  // of the gradients, before clipping
   for (std::int64_t step = 0; step < steps; ++step) {
     std::vector<std::int32_t> labels;
     const std::vector<float> images = make_images(step, options.input, labels);
@@ -126,6 +129,7 @@ void train(Communicator& comm, const ModelOptions& options, std::int64_t steps, 
                               .samples = samples.size()});
     }
     losses.push_back(model.train_step(comm, reducer, batch, step).loss / static_cast<double>(batch_size));
+    norms.push_back(clip_gradients(settings, model.gradients()).value_or(0));
     optimizer->update(model.arena(), model.gradients(), learning_rate, step);
     if (comm.rank() != 0) continue;
     const std::string number = std::to_string(step);
@@ -140,14 +144,15 @@ void train(Communicator& comm, const ModelOptions& options, std::int64_t steps, 
   }
   if (comm.rank() == 0) {
     record.keep("losses", DType::f64, {steps}, std::as_bytes(std::span(losses)));
+    record.keep("norms", DType::f64, {steps}, std::as_bytes(std::span(norms)));
   }
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 6) {
-    std::cerr << "usage: interop_steps FILE WORKERS STEPS MODEL SIDE\n";
+  if (count != 7) {
+    std::cerr << "usage: interop_steps FILE WORKERS STEPS MODEL SIDE CLIP_NORM\n";
     return 2;
   }
   Record record;
@@ -156,7 +161,9 @@ int main(int count, char** arguments) {
   options.spec.name = arguments[4];
   options.input = {.height = side, .width = side, .channels = 3};
   const std::int64_t steps = std::atoll(arguments[3]);
-  run_threads(std::atoi(arguments[2]), [&](Communicator& comm) { train(comm, options, steps, record); });
+  const double clip_norm = std::atof(arguments[6]);
+  run_threads(std::atoi(arguments[2]),
+              [&](Communicator& comm) { train(comm, options, steps, clip_norm, record); });
   record.write(arguments[1]);
   return 0;
 }

@@ -7,7 +7,9 @@ first step: loss to 1e-5 relative; running means to 1e-5 of the channel's standa
 own fp32 is away (in a deep network more ReLUs flip their sign between fp32 and fp64); parameters after the update
 likewise follow. Then the losses of all steps to 1e-3 relative, step by step.
 
-  torch_steps.py INTEROP_STEPS_BINARY WORKERS MODEL SIDE STEPS
+Where CLIP_NORM is not 0, both clip their gradients by the global norm, which is the same to 1e-4 relative in every step.
+
+  torch_steps.py INTEROP_STEPS_BINARY WORKERS MODEL SIDE STEPS CLIP_NORM
 """
 import json
 import statistics
@@ -95,10 +97,10 @@ def network(model):
 
 
 def main():
-    binary, workers, model, side, steps = sys.argv[1:]
+    binary, workers, model, side, steps, clip_norm = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "steps.safetensors")
-        subprocess.run([binary, path, workers, steps, model, side], check=True)
+        subprocess.run([binary, path, workers, steps, model, side, clip_norm], check=True)
         ours = read_safetensors(path)
 
     net = network(model).double()
@@ -112,25 +114,36 @@ def main():
     )
 
     worst_loss = 0.0
+    worst_norm = 0.0
+    clipped = 0
     for step in range(int(steps)):
         images = ours[f"images.{step}"].double().permute(0, 3, 1, 2)
         loss = nn.functional.cross_entropy(net(images), ours[f"labels.{step}"].long())
         optimizer.zero_grad()
         loss.backward()
+        if float(clip_norm):
+            norm = nn.utils.clip_grad_norm_(net.parameters(), float(clip_norm)).item()
+            worst_norm = max(worst_norm, abs(norm - ours["norms"][step].item()) / norm)
+            clipped += norm > float(clip_norm)
         optimizer.step()
         difference = abs(loss.item() - ours["losses"][step].item()) / abs(loss.item())
         worst_loss = max(worst_loss, difference)
         if step == 0:
             require("loss of the first step, relative", difference, 1e-5)
-            check_first_step(net, ours, gradients_in_fp32(network(model), start, ours))
+            check_first_step(net, ours, gradients_in_fp32(network(model), start, ours, float(clip_norm)))
     require(f"worst loss of {steps} steps, relative", worst_loss, 1e-3)
+    if float(clip_norm):
+        require(f"worst gradient norm of {steps} steps, relative", worst_norm, 1e-4)
+        require("steps in which nothing was clipped", int(steps) - clipped, 0)
     print(f"loss went from {ours['losses'][0].item():.4f} to {ours['losses'][-1].item():.4f}")
     sys.exit(f"{len(failures)} checks failed" if failures else 0)
 
 
-def gradients_in_fp32(net, start, ours):
+def gradients_in_fp32(net, start, ours, clip_norm):
     net.load_state_dict(start)
     nn.functional.cross_entropy(net(ours["images.0"].permute(0, 3, 1, 2)), ours["labels.0"].long()).backward()
+    if clip_norm:
+        nn.utils.clip_grad_norm_(net.parameters(), clip_norm)
     return {name: p.grad for name, p in net.named_parameters()}
 
 

@@ -201,6 +201,12 @@ std::vector<Key> optimizer_keys() {
           "pull of the weights towards 0: with `sgd` part of the gradient, with `adamw` apart")),
       result(boolean<Config>("optimizer.decay_all", FIELD(optimizer.decay_all),
                              "decay biases and the parameters of normalization too")),
+      result(number<Config>(
+                 "optimizer.clip_norm", FIELD(optimizer.clip_norm), Number{0},
+                 "scale the gradient of all parameters together down to this L2 norm where it is longer, "
+                 "as PyTorch's `clip_grad_norm_` does; `grad_norm` in metrics.jsonl is the norm before; "
+                 "0: never"),
+             {"max_grad_norm", "gradient_clip_val", "grad_clip"}),
       result(number<Config>("optimizer.beta1", FIELD(optimizer.beta1), below_one,
                             "`adamw`: decay of the mean gradient")),
       result(number<Config>("optimizer.beta2", FIELD(optimizer.beta2), below_one,

@@ -66,6 +66,7 @@ struct OptimizerConfig {
   double momentum = 0.9;  // sgd
   bool nesterov = true;   // sgd
   double weight_decay = 5e-4;
+  double clip_norm = 0;                           // 0: gradients stay as they are
   bool decay_all = false;                         // biases and norm parameters too
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adamw
 };

@@ -8,6 +8,7 @@
 #include "trainer/loop/agree.h"
 #include "trainer/loop/memory.h"
 #include "trainer/loop/session.h"
+#include "trainer/optim/clip.h"
 
 namespace lockstep {
 namespace {
@@ -48,7 +49,8 @@ double seconds_together(Communicator& comm, const std::function<void()>& work) {
   return static_cast<double>(largest(comm, "window", taken.count())) * 1e-9;
 }
 
-BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFacts& input) : comm_(comm) {
+BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFacts& input)
+    : comm_(comm), clipping_(config.optimizer) {
   require_equal_hosts(comm);
   const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
   agree(comm, "model", [&] {
@@ -68,6 +70,7 @@ double BenchedStep::seconds(std::int64_t steps) {
   return seconds_together(comm_, [&] {
     for (const std::int64_t end = step_ + steps; step_ < end; ++step_) {
       model_->train_step(comm_, *reducer_, batch_.input(), step_);
+      clip_gradients(clipping_, model_->gradients());
       optimizer_->update(model_->arena(), model_->gradients(), 0, step_);
     }
   });

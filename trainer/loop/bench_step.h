@@ -34,6 +34,7 @@ class BenchedStep {
 
  private:
   Communicator& comm_;
+  OptimizerConfig clipping_;
   std::optional<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<GradientReducer> reducer_;

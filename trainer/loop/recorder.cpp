@@ -17,19 +17,21 @@ Recorder::Recorder(const RunDirectory& directory, const Config& config, const St
   if (config.train.digest_every > 0) digests_.emplace(directory.digests(), first_step);
 }
 
-void Recorder::trained(std::int64_t step, const BatchSums& sums, double lr, double seconds) {
+void Recorder::trained(std::int64_t step, const Trained& trained) {
+  const BatchSums& sums = trained.sums;
   for (Pace* pace : {&since_line_, &whole_}) {
     pace->images += sums.samples;
-    pace->seconds += seconds;
+    pace->seconds += trained.seconds;
   }
   const auto samples = static_cast<double>(sums.samples);
   const double loss = sums.loss / samples;
   const double accuracy = sums.correct / samples;
 
   if (step % config_.train.log_every == 0 || step == steps_.total) {
-    const ordered_json line{{"step", step}, {"epoch", epoch(step)},
-                            {"loss", loss}, {"accuracy", accuracy},
-                            {"lr", lr},     {"images_per_s", since_line_.images_per_s()}};
+    ordered_json line{{"step", step},     {"epoch", epoch(step)},
+                      {"loss", loss},     {"accuracy", accuracy},
+                      {"lr", trained.lr}, {"images_per_s", since_line_.images_per_s()}};
+    if (trained.grad_norm) line["grad_norm"] = *trained.grad_norm;
     write(metrics_, line.dump());
     since_line_ = {};
   }
@@ -42,7 +44,7 @@ void Recorder::trained(std::int64_t step, const BatchSums& sums, double lr, doub
   state.loss = loss;
   state.accuracy = accuracy;
   state.images_per_s = whole_.images_per_s();
-  state.lr = lr;
+  state.lr = trained.lr;
   progress_.update(state);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,13 @@ class Recorder {
   Recorder(const RunDirectory& directory, const Config& config, const StepCount& steps,
            std::int64_t first_step);
 
-  void trained(std::int64_t step, const BatchSums& sums, double lr, double seconds);
+  struct Trained {
+    BatchSums sums;
+    double lr = 0;
+    std::optional<double> grad_norm;  // before clipping; none: nothing is clipped
+    double seconds = 0;
+  };
+  void trained(std::int64_t step, const Trained& trained);
   // scores: one an entry of normalization.running_stats, then, with evaluation.batch_statistics, the batches'
   // own.
   // The step was undone; why: the divergence. skipped: such steps so far.

@@ -25,6 +25,7 @@
 #include "trainer/loop/snapshot.h"
 #include "trainer/loop/start.h"
 #include "trainer/loop/stop.h"
+#include "trainer/optim/clip.h"
 #include "trainer/optim/schedule.h"
 
 namespace lockstep {
@@ -192,23 +193,26 @@ class Training {
     Model& model = session_.model();
     const double lr =
         learning_rate(config_.schedule, config_.optimizer.lr, session_.steps().per_epoch, step());
-    BatchSums sums;
+    Recorder::Trained trained;
+    trained.lr = lr;
     try {
-      sums = model.train_step(comm_, session_.reducer(), batch.input(), step());
+      trained.sums = model.train_step(comm_, session_.reducer(), batch.input(), step());
+      trained.grad_norm = clip_gradients(config_.optimizer, model.gradients());
       session_.optimizer().update(model.arena(), model.gradients(), lr, step());
       check_weights();
     } catch (const DivergedError&) {
       divergence_ = std::current_exception();
     }
     ++session_.counters().step;
-    if (recorder_ != nullptr) trained_ = Trained{.sums = sums, .lr = lr, .seconds = since(start)};
+    trained.seconds = since(start);
+    if (recorder_ != nullptr) trained_ = trained;
   }
 
   // Once it is agreed that the last step counts.
   void record() {
     if (!trained_) return;
     attempt([&] {
-      recorder_->trained(step(), trained_->sums, trained_->lr, trained_->seconds);
+      recorder_->trained(step(), *trained_);
       const std::int64_t every = config_.train.digest_every;
       if (every > 0 && step() % every == 0) recorder_->digested(digest_line(step(), tensors()));
     });
@@ -327,14 +331,9 @@ class Training {
   Recorder* recorder_;
   Saver saver_;
   std::vector<std::size_t> entries_;
-  Snapshot before_;  // the last step; with train.on_divergence: skip
-  struct Trained {
-    BatchSums sums;
-    double lr = 0;
-    double seconds = 0;
-  };
-  std::optional<Trained> trained_;  // the last step, not recorded yet; on rank 0
-  std::exception_ptr divergence_;   // of the last step
+  Snapshot before_;                           // the last step; with train.on_divergence: skip
+  std::optional<Recorder::Trained> trained_;  // the last step, not recorded yet; on rank 0
+  std::exception_ptr divergence_;             // of the last step
   std::exception_ptr failure_;
 };
 

@@ -1,7 +1,11 @@
 #include "layers/ops/elementwise.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
+#include <vector>
 
+#include "comm/tree/exchange.h"
 #include "layers/ops/cpu/activation.h"
 #include "layers/ops/kernels.h"
 
@@ -57,6 +61,24 @@ class Add final : public Kernel {
   std::int64_t elements_;
 };
 
+// Lanes, so that the loop needs no order of its own; the products are exact.
+double block_of_squares(std::span<const float> values) {
+  constexpr std::size_t lanes = 8;
+  std::array<double, lanes> sums{};
+  const auto add = [&](std::size_t lane, float value) {
+    sums[lane] += static_cast<double>(value) * static_cast<double>(value);
+  };
+  const std::size_t whole = values.size() / lanes * lanes;
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) add(lane, values[i + lane]);
+  }
+  for (std::size_t i = whole; i < values.size(); ++i) add(i - whole, values[i]);
+  for (std::size_t half = lanes / 2; half > 0; half /= 2) {
+    for (std::size_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+  }
+  return sums[0];
+}
+
 }  // namespace
 
 std::unique_ptr<Kernel> make_relu(const SampleShape& in, const KernelShape& shape) {
@@ -72,6 +94,23 @@ void add_into(std::span<float> sum, std::span<const float> addend) {
   const float* from = addend.data();
 #pragma omp simd
   for (std::size_t i = 0; i < addend.size(); ++i) to[i] += from[i];
+}
+
+double sum_of_squares(std::span<const float> values) {
+  constexpr std::size_t block = 4096;
+  if (values.empty()) return 0;
+  std::vector<double> sums;
+  sums.reserve(values.size() / block + 1);
+  for (std::size_t begin = 0; begin < values.size(); begin += block) {
+    sums.push_back(block_of_squares(values.subspan(begin, std::min(block, values.size() - begin))));
+  }
+  const auto blocks = static_cast<std::int64_t>(sums.size());
+  std::vector<Part<double>> parts;
+  parts.reserve(sums.size());
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    parts.push_back({.node = {i, i + 1}, .values = &sums[static_cast<std::size_t>(i)]});
+  }
+  return *fold_in_place({0, blocks}, parts, sum_of(1));
 }
 
 bool all_finite(std::span<const float> values) {

@@ -104,6 +104,29 @@ TEST_F(Train, AnyNumberOfWorkersWritesTheSameBytes) {
   }
 }
 
+TEST_F(Train, ClippedGradientsAreTheSameOnAnyNumberOfWorkers) {
+  run(in("not clipped"), 1);
+  config_.optimizer.clip_norm = 0.5;
+  run(in("one"), 1);
+  EXPECT_NE(bytes("one/digests.jsonl"), bytes("not clipped/digests.jsonl"));
+  for (const int workers : {2, 3}) {
+    const std::string name = "workers" + std::to_string(workers);
+    run(in(name), workers);
+    EXPECT_EQ(bytes(name + "/final.safetensors"), bytes("one/final.safetensors")) << name;
+    EXPECT_EQ(bytes(name + "/digests.jsonl"), bytes("one/digests.jsonl")) << name;
+    EXPECT_EQ(metrics(name), metrics("one")) << name;
+  }
+}
+
+TEST_F(Train, TheGradientNormIsToldWhereItIsAskedFor) {
+  run(in("not clipped"), 2);
+  EXPECT_FALSE(metrics("not clipped")[0].contains("grad_norm"));
+  config_.optimizer.clip_norm = 1e9;  // nothing is that long
+  run(in("told"), 2);
+  EXPECT_GT(metrics("told")[0].at("grad_norm"), 0);
+  EXPECT_EQ(bytes("told/digests.jsonl"), bytes("not clipped/digests.jsonl"));
+}
+
 TEST_F(Train, StoppedAndResumedElsewhereItWritesTheSameBytes) {
   run(in("whole"), 2);
   for (const std::int64_t step : {1, 4, 7}) {  // the first step, an epoch's last, its last but one

@@ -143,6 +143,17 @@ TEST_F(AddressTest, SumsOfGradientsGiveTheSameBitsAtEveryOffset) {
   }
 }
 
+TEST_F(AddressTest, SumsOfSquaresGiveTheSameBitsAtEveryOffset) {
+  for (const std::size_t size : {odd_size, std::size_t{4096}, std::size_t{9001}, std::size_t{7}}) {
+    const Values values = random_values(size, "values");
+    const double expected = sum_of_squares(values);
+    for (std::size_t offset = 1; offset < offsets; ++offset) {
+      const Placed placed(values, offset);
+      EXPECT_EQ(sum_of_squares({placed.data(), size}), expected) << size << " values at offset " << offset;
+    }
+  }
+}
+
 TEST_F(AddressTest, ElementwiseLoopsGiveTheSameBitsWhereverTheyAreCut) {
   constexpr std::int64_t channels = 3;
   constexpr auto rows = static_cast<std::int64_t>(odd_size) / channels;

@@ -1,0 +1,20 @@
+#include "trainer/optim/clip.h"
+
+#include <cmath>
+
+#include "layers/ops/elementwise.h"
+
+namespace lockstep {
+
+std::optional<double> clip_gradients(const OptimizerConfig& config, std::span<float> gradients) {
+  constexpr double least_divisor = 1e-6;
+  if (config.clip_norm == 0) return std::nullopt;
+  const double norm = std::sqrt(sum_of_squares(gradients));
+  const double factor = config.clip_norm / (norm + least_divisor);
+  if (factor < 1) {
+    for (float& gradient : gradients) gradient *= static_cast<float>(factor);
+  }
+  return norm;
+}
+
+}  // namespace lockstep
