@@ -19,11 +19,11 @@ namespace lockstep {
 
 namespace {
 
-std::string help_text(const Program& program) {
+std::string help_text(const CommandTable& table) {
   std::string text =
       "usage: lockstep COMMAND [OPTIONS]\n\n"
       "Trains neural networks on many workers. Their number does not change one bit of the result.\n\n";
-  for (const Command& command : program.commands) {
+  for (const Command& command : table.commands) {
     text += fmt::format("  {:<10}{}\n", command.name, command.purpose);
   }
   return text +
@@ -51,20 +51,19 @@ int tell(ExitCode code, bool all_alike, const std::string& message) {
   return static_cast<int>(code);
 }
 
-int run(const Program& program, const std::vector<std::string>& arguments) {
-  if (arguments.empty()) throw UsageError(help_text(program));
+int run(const CommandTable& table, const std::vector<std::string>& arguments) {
+  if (arguments.empty()) throw UsageError(help_text(table));
   const std::string& first = arguments.front();
   if (first == "--help" || first == "-h" || first == "--version") {
     const bool version = first == "--version";
-    if (speaks())
-      fmt::print("{}", version ? fmt::format("lockstep {}\n", program.version) : help_text(program));
+    if (speaks()) fmt::print("{}", version ? fmt::format("lockstep {}\n", table.version) : help_text(table));
     return static_cast<int>(ExitCode::done);
   }
-  const auto command = std::find_if(program.commands.begin(), program.commands.end(),
+  const auto command = std::find_if(table.commands.begin(), table.commands.end(),
                                     [&](const Command& it) { return it.name == first; });
-  if (command != program.commands.end()) return command->run({arguments.begin() + 1, arguments.end()});
+  if (command != table.commands.end()) return command->run({arguments.begin() + 1, arguments.end()});
   std::vector<std::string> names{"--help", "--version"};
-  for (const Command& known : program.commands) names.emplace_back(known.name);
+  for (const Command& known : table.commands) names.emplace_back(known.name);
   throw UsageError(fmt::format("unknown command {}; did you mean '{}'?\nlockstep --help lists all commands",
                                in_quotes(first), nearest(first, names)));
 }
@@ -75,9 +74,9 @@ void check_output() {
   throw DataError("standard output cannot be written, so the answer is not complete: is its disk full?");
 }
 
-int run_and_flush(const Program& program, const std::vector<std::string>& arguments) {
+int run_and_flush(const CommandTable& table, const std::vector<std::string>& arguments) {
   try {
-    const int code = run(program, arguments);
+    const int code = run(table, arguments);
     check_output();
     return code;
   } catch (const std::system_error&) {  // printing throws it too
@@ -86,22 +85,22 @@ int run_and_flush(const Program& program, const std::vector<std::string>& argume
   }
 }
 
-int run_shared(const Program& program, const std::vector<std::string>& arguments) {
+int run_shared(const CommandTable& table, const std::vector<std::string>& arguments) {
   try {
-    return run_and_flush(program, arguments);
+    return run_and_flush(table, arguments);
   } catch (const CommError&) {
     throw;
   } catch (const Error&) {
-    if (program.share_failure != nullptr) program.share_failure(std::current_exception());
+    if (table.share_failure != nullptr) table.share_failure(std::current_exception());
     throw;
   }
 }
 
 }  // namespace
 
-int dispatch(const Program& program, const std::vector<std::string>& arguments) {
+int dispatch(const CommandTable& table, const std::vector<std::string>& arguments) {
   try {
-    return run_shared(program, arguments);
+    return run_shared(table, arguments);
   } catch (const CommError& error) {
     tell(error.code(), false, error.what());
     leave_process(error.code());

@@ -13,7 +13,7 @@ struct Command {
   int (*run)(const std::vector<std::string>& arguments);
 };
 
-struct Program {
+struct CommandTable {
   std::string_view version;
   std::vector<Command> commands;
   // Lets other processes of the job know what a command threw before they met, and throws what all of them
@@ -26,6 +26,6 @@ struct Program {
 // alike (usage, data, divergence, states that differ) is told by rank 0 alone; a lost peer and a bug by
 // whoever meets them.
 // After a CommError the process ends here, without unwinding further: its peers may never answer.
-int dispatch(const Program& program, const std::vector<std::string>& arguments);
+int dispatch(const CommandTable& table, const std::vector<std::string>& arguments);
 
 }  // namespace lockstep

@@ -6,7 +6,7 @@
 
 int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file above `ulimit -f` is then a write that fails, and an error to tell
-  const lockstep::Program program{
+  const lockstep::CommandTable commands{
       .version = LOCKSTEP_VERSION,
       .commands = {{"train", "train a network as a configuration says", lockstep::run_train},
                    {"evaluate", "accuracy and loss of a trained network", lockstep::run_evaluate},
@@ -17,5 +17,5 @@ int main(int argc, char** argv) {
                    {"config", "every key, or the effective configuration", lockstep::run_config},
                    {"bench", "measure the speed of training", lockstep::run_bench}},
       .share_failure = lockstep::share_failure};
-  return lockstep::dispatch(program, {argv + 1, argv + argc});
+  return lockstep::dispatch(commands, {argv + 1, argv + argc});
 }

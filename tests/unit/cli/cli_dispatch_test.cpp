@@ -38,17 +38,17 @@ int lack_threads(const std::vector<std::string>&) {
   throw std::system_error(EAGAIN, std::generic_category());
 }
 
-const Program program{.version = "9.8.7",
-                      .commands = {{"answer", "count what follows", answer_operands},
-                                   {"data", "want data", lack_data},
-                                   {"peer", "lose one", lose_a_peer},
-                                   {"part", "from them", part_from_peers},
-                                   {"trip", "over a bug", trip},
-                                   {"spread", "out over threads", lack_threads},
-                                   {"starve", "of memory", starve}}};
+const CommandTable table{.version = "9.8.7",
+                         .commands = {{"answer", "count what follows", answer_operands},
+                                      {"data", "want data", lack_data},
+                                      {"peer", "lose one", lose_a_peer},
+                                      {"part", "from them", part_from_peers},
+                                      {"trip", "over a bug", trip},
+                                      {"spread", "out over threads", lack_threads},
+                                      {"starve", "of memory", starve}}};
 
 int run(const std::vector<std::string>& arguments) {
-  return dispatch(program, arguments);
+  return dispatch(table, arguments);
 }
 
 TEST(CliDispatch, ACommandGetsWhatFollowsItsNameAndGivesTheExitCode) {
