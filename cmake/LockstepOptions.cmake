@@ -1,12 +1,14 @@
 # One set of compile options for every target of the project.
 #
 # -ffp-contract=off and the absence of any fast-math flag belong to the promise: an expression means
-# the same in a vector loop, in its tail and in a test.
+# the same in a vector loop, in its tail and in a test. So whoever builds on the libraries gets it too; our warnings
+# are for ourselves.
 add_library(lockstep_options INTERFACE)
-target_include_directories(lockstep_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_features(lockstep_options INTERFACE cxx_std_20)
+target_include_directories(lockstep_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
 target_compile_options(lockstep_options INTERFACE
   -march=x86-64-v3 -ffp-contract=off
-  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+  $<BUILD_INTERFACE:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror>)
 
 foreach(sanitizer IN LISTS LOCKSTEP_SANITIZE)
   target_compile_options(lockstep_options INTERFACE

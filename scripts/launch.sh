@@ -11,7 +11,9 @@
 set -euo pipefail
 trap 'exit 75' TERM INT HUP # nothing has begun yet
 
-here=$(dirname "$0")
+self=$0
+[[ ! -L $self ]] || self=$(realpath "$self") # a link to it may lie on the PATH
+here=$(dirname "$self")
 say() { printf 'launch: %s\n' "$*" >&2; }
 refuse() {
   say "$*"

@@ -22,5 +22,7 @@ options+=(--bind-to none)
 if ((EUID == 0)); then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
-on_host=$(cd "$(dirname "$0")" && pwd)/on_host.sh
+self=$0
+[[ ! -L $self ]] || self=$(realpath "$self") # a link to it may lie on the PATH
+on_host=$(cd "$(dirname "$self")" && pwd)/on_host.sh
 exec "$on_host" mpirun --mca orte_launch_agent "$on_host orted" "${options[@]}" "$@"
