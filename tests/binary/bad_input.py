@@ -154,6 +154,12 @@ def unknown_key(room):
 
 
 @cases
+def rule_that_fits_no_parameter(room):
+    return Bad(train(room, "--set", "optimizer.rules=[{match: '*.bais', lr_scale: 2}]"), USAGE,
+               ["optimizer.rules[0]", "'*.bais'", ".bias'"])
+
+
+@cases
 def unknown_key_on_command_line(room):
     return Bad(train(room, "--set", "batch.globl=32"), USAGE, ["batch.globl", "batch.global"])
 

@@ -104,8 +104,12 @@ void train(Communicator& comm, const ModelOptions& options, std::int64_t steps, 
   model.initialize();
   set_start(model);
   GradientReducer reducer(comm, model.layout(), model.gradient_tensors(), {});
-  const OptimizerConfig settings{
-      .lr = learning_rate, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4, .clip_norm = clip_norm};
+  const OptimizerConfig settings{.lr = learning_rate,
+                                 .momentum = 0.9,
+                                 .nesterov = true,
+                                 .weight_decay = 5e-4,
+                                 .clip_norm = clip_norm,
+                                 .rules = {}};
   const auto optimizer = make_optimizer(settings, ranges_of(model), model.arena().size());
   if (comm.rank() == 0) record.keep_state("start.", model);
 

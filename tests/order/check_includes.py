@@ -40,7 +40,7 @@ THIRD_PARTIES = {
 # The language, the C library, the processor and POSIX are nobody's third party.
 SYSTEM = re.compile(
     r"[a-z_]+|[a-z]*intrin\.h|(sys|linux|gnu)/[\w-]+\.h"
-    r"|(dirent|fcntl|poll|pthread|sched|signal|termios|unistd)\.h"
+    r"|(dirent|fcntl|fnmatch|poll|pthread|sched|signal|termios|unistd)\.h"
 )
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

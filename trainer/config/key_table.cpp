@@ -8,6 +8,7 @@
 #include "trainer/config/layer_list.h"
 #include "trainer/config/layer_types.h"
 #include "trainer/config/normalization.h"
+#include "trainer/config/optimizer_rules.h"
 
 // The table of all keys. A new key is added here, and nowhere else: parsing, checks, printing and
 // configs/README.md follow.
@@ -189,6 +190,21 @@ std::vector<Key> data_keys() {
 std::vector<Key> optimizer_keys() {
   using Name = OptimizerConfig::Name;
   const Words<Name> names{.known = {{"sgd", Name::sgd}, {"adamw", Name::adamw}}, .refused = {}};
+  Entry<Config> rules{
+      .path = "optimizer.rules",
+      .type = "list of rules",
+      .range = "each `{match: pattern, lr_scale: number, weight_decay: number}`, numbers at least 0",
+      .meaning =
+          "other values for the parameters whose whole name fits a pattern (`*` stands for any characters, "
+          "`?` for "
+          "one, `[abc]` for one of these; some name must fit): `lr_scale` is a factor of the learning rate, "
+          "0 freezes; "
+          "`weight_decay` takes the place of optimizer.weight_decay, for biases and the parameters of "
+          "normalization "
+          "too. Of the rules that fit and have the value, the last wins",
+      .read = [](const YAML::Node& value, const Place& place,
+                 Config& config) { read_rules(value, place, config.optimizer.rules); },
+      .write = [](const Config& config) { return write_rules(config.optimizer.rules); }};
   return {
       result(word<Config, Name>("optimizer.name", FIELD(optimizer.name), names, "rule of the update")),
       result(
@@ -201,6 +217,7 @@ std::vector<Key> optimizer_keys() {
           "pull of the weights towards 0: with `sgd` part of the gradient, with `adamw` apart")),
       result(boolean<Config>("optimizer.decay_all", FIELD(optimizer.decay_all),
                              "decay biases and the parameters of normalization too")),
+      result(std::move(rules), {"param_groups", "parameter_groups"}),
       result(number<Config>(
                  "optimizer.clip_norm", FIELD(optimizer.clip_norm), Number{0},
                  "scale the gradient of all parameters together down to this L2 norm where it is longer, "

@@ -59,6 +59,13 @@ struct DataConfig {
   SyntheticConfig synthetic;
 };
 
+// What is special about the parameters whose names a pattern fits.
+struct OptimizerRule {
+  std::string match;                   // a glob pattern
+  std::optional<double> lr_scale;      // factor of the learning rate
+  std::optional<double> weight_decay;  // in place of optimizer.weight_decay
+};
+
 struct OptimizerConfig {
   enum class Name : std::uint8_t { sgd, adamw };
   Name name = Name::sgd;
@@ -68,6 +75,7 @@ struct OptimizerConfig {
   double weight_decay = 5e-4;
   double clip_norm = 0;                           // 0: gradients stay as they are
   bool decay_all = false;                         // biases and norm parameters too
+  std::vector<OptimizerRule> rules;               // the last that fits and gives a value wins
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adamw
 };
 

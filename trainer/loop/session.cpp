@@ -118,6 +118,10 @@ Session::Session(Communicator& comm, const Config& config, Inputs inputs)
       comm.transport(), config.threads, config.batch.shards, config.batch.global, steps_.total,
       steps_.per_epoch);
   spdlog::info("memory: the plan needs {} a worker; {}", readable_bytes(needed), limit.origin);
+  for (const OptimizerRule& rule : config.optimizer.rules) {
+    spdlog::info("optimizer.rules: '{}' fits {} of {} parameters", rule.match,
+                 parameters_that_fit(rule, *model_), model_->parameters().size());
+  }
   if (comm.size() > 1) spdlog::info("exchange overlaps backward: {}", options.overlap ? "yes" : "no");
 }
 

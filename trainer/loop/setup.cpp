@@ -6,10 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "comm/base/error.h"
+#include "trainer/config/nearest.h"
 #include "trainer/data/sampler.h"
 #include "trainer/loop/agree.h"
+#include "trainer/optim/rules.h"
 #include "trainer/optim/schedule.h"
 
 namespace lockstep {
@@ -22,7 +26,42 @@ std::int64_t statistics_group(const Config& config) {
   return std::min<std::int64_t>(std::stoll(sync), config.batch.shards);
 }
 
+std::string reversed(const std::string& text) {
+  return {text.rbegin(), text.rend()};
+}
+
+// The names that somebody who wrote the pattern may have meant: alike at their begin or at their end.
+std::vector<std::string> names_near(const std::string& pattern, const Model& model) {
+  constexpr std::size_t most = 3;
+  std::vector<std::pair<std::size_t, std::string>> all;
+  for (const Parameter& parameter : model.parameters()) {
+    const std::string& name = parameter.name;
+    all.emplace_back(
+        std::min(typing_distance(pattern, name), typing_distance(reversed(pattern), reversed(name))), name);
+  }
+  std::ranges::stable_sort(all, {}, [](const auto& candidate) { return candidate.first; });
+  std::vector<std::string> names;
+  for (const auto& [distance, name] : all) {
+    if (names.size() < most) names.push_back(in_quotes(name));
+  }
+  return names;
+}
+
+void check_rules(const std::vector<OptimizerRule>& rules, const Model& model) {
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    if (parameters_that_fit(rules[i], model) > 0) continue;
+    throw UsageError(
+        fmt::format("optimizer.rules[{}]: no parameter of the model has a name that fits {}; near are {}", i,
+                    in_quotes(rules[i].match), listed(names_near(rules[i].match, model))));
+  }
+}
+
 }  // namespace
+
+std::int64_t parameters_that_fit(const OptimizerRule& rule, const Model& model) {
+  return std::ranges::count_if(
+      model.parameters(), [&](const std::string& name) { return fits(rule, name); }, &Parameter::name);
+}
 
 InputNormalization input_normalization(const DataConfig& config, const Dataset& training) {
   if (config.mean.empty() && config.deviation.empty()) return measure_normalization(training);
@@ -65,7 +104,8 @@ std::unique_ptr<Optimizer> make_optimizer(const Config& config, Model& model) {
   for (const Parameter& parameter : model.parameters()) {
     ranges.push_back({parameter.name, parameter.offset, parameter.count(), parameter.decays()});
   }
-  return make_optimizer(config.optimizer, std::move(ranges), model.arena().size());
+  check_rules(config.optimizer.rules, model);
+  return make_optimizer(config.optimizer, ranges, model.arena().size());
 }
 
 GradientReducer::Options reduction_options(Communicator& comm, const Config& config) {

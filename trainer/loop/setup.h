@@ -23,7 +23,10 @@ InputNormalization input_normalization(const DataConfig& config, const Dataset& 
 ModelOptions model_options(const Config& config, const InputFacts& input);
 // What a run under this configuration asks of its model.
 Workload workload(const Config& config);
+// Throws UsageError, with the names that are near, where a pattern of optimizer.rules fits no parameter.
 std::unique_ptr<Optimizer> make_optimizer(const Config& config, Model& model);
+// How many parameters have a name that the rule's pattern fits.
+std::int64_t parameters_that_fit(const OptimizerRule& rule, const Model& model);
 
 // How gradients are summed, as comm.bucket_mib and comm.overlap have it. Collective: whether the exchange
 // overlaps backward is rank 0's choice; by default it does where there is a core for every computing thread.

@@ -29,11 +29,10 @@ void step_range(float* p, const float* g, float* m, float* v, std::size_t n, Sca
 
 }  // namespace
 
-AdamW::AdamW(const OptimizerConfig& config, std::vector<ParameterRange> ranges, std::size_t arena)
+AdamW::AdamW(const OptimizerConfig& config, std::vector<TreatedRange> ranges, std::size_t arena)
     : beta1_(config.beta1),
       beta2_(config.beta2),
       eps_(config.eps),
-      weight_decay_(config.weight_decay),
       ranges_(std::move(ranges)),
       arena_(arena),
       mean_(arena),
@@ -47,11 +46,13 @@ void AdamW::update(std::span<float> parameters, std::span<const float> gradients
             .take_mean = static_cast<float>(1 - beta1_),
             .keep_square = static_cast<float>(beta2_),
             .take_square = static_cast<float>(1 - beta2_),
-            .step_size = static_cast<float>(lr / (1 - std::pow(beta1_, t))),
+            .step_size = 0.0F,
             .square_root_of_square = static_cast<float>(std::sqrt(1 - std::pow(beta2_, t))),
             .eps = static_cast<float>(eps_)};
-  for (const ParameterRange& range : ranges_) {
-    s.keep = static_cast<float>(range.decays ? 1 - lr * weight_decay_ : 1.0);
+  for (const TreatedRange& range : ranges_) {
+    const double own_lr = lr * range.lr_scale;
+    s.keep = static_cast<float>(1 - own_lr * range.weight_decay);
+    s.step_size = static_cast<float>(own_lr / (1 - std::pow(beta1_, t)));
     step_range(parameters.data() + range.offset, gradients.data() + range.offset, mean_.data() + range.offset,
                square_.data() + range.offset, range.count, s);
   }

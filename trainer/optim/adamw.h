@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "trainer/optim/optimizer.h"
+#include "trainer/optim/rules.h"
 
 namespace lockstep {
 
@@ -14,15 +15,15 @@ namespace lockstep {
 //   p ← p − lr/(1 − beta1^t) · m / (√v / √(1 − beta2^t) + eps)
 class AdamW final : public Optimizer {
  public:
-  AdamW(const OptimizerConfig& config, std::vector<ParameterRange> ranges, std::size_t arena);
+  AdamW(const OptimizerConfig& config, std::vector<TreatedRange> ranges, std::size_t arena);
 
   void update(std::span<float> parameters, std::span<const float> gradients, double lr,
               std::int64_t step) override;
   std::vector<OptimizerState> state() override;
 
  private:
-  double beta1_, beta2_, eps_, weight_decay_;
-  std::vector<ParameterRange> ranges_;
+  double beta1_, beta2_, eps_;
+  std::vector<TreatedRange> ranges_;
   std::size_t arena_;
   std::vector<float> mean_, square_;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "trainer/optim/adamw.h"
+#include "trainer/optim/rules.h"
 #include "trainer/optim/sgd.h"
 
 namespace lockstep {
@@ -37,17 +38,14 @@ std::size_t state_arenas(const OptimizerConfig& config) {
   return config.name == OptimizerConfig::Name::adamw ? 2 : 1;
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, std::vector<ParameterRange> ranges,
-                                          std::size_t arena) {
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config,
+                                          const std::vector<ParameterRange>& ranges, std::size_t arena) {
   check_ranges(ranges, arena);
-  if (config.decay_all) {
-    for (ParameterRange& range : ranges) range.decays = true;
-  }
   switch (config.name) {
     case OptimizerConfig::Name::sgd:
-      return std::make_unique<Sgd>(config, std::move(ranges), arena);
+      return std::make_unique<Sgd>(config, treat(config, ranges), arena);
     case OptimizerConfig::Name::adamw:
-      return std::make_unique<AdamW>(config, std::move(ranges), arena);
+      return std::make_unique<AdamW>(config, treat(config, ranges), arena);
   }
   throw std::logic_error("unknown optimizer");
 }

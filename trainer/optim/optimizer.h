@@ -13,7 +13,7 @@ namespace lockstep {
 
 // A contiguous piece of the parameter arena with one treatment.
 struct ParameterRange {
-  std::string name;
+  std::string name;        // what optimizer.rules go by
   std::size_t offset = 0;  // elements
   std::size_t count = 0;
   bool decays = true;  // weight decay applies; with `optimizer.decay_all` it applies to every range
@@ -42,8 +42,8 @@ std::size_t state_arenas(const OptimizerConfig& config);
 // SGD as PyTorch defines it (buf ← m·buf + g; Nesterov: g + m·buf) and AdamW (Loshchilov and Hutter, 2019,
 // decoupled decay). `arena` in elements; what lies between the ranges (padding) is not touched. Throws
 // std::logic_error where ranges overlap or leave the arena.
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, std::vector<ParameterRange> ranges,
-                                          std::size_t arena);
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config,
+                                          const std::vector<ParameterRange>& ranges, std::size_t arena);
 
 // For implementations: throws std::logic_error where the arenas are not as long as at creation.
 void check_arenas(std::span<const float> parameters, std::span<const float> gradients, std::size_t arena);

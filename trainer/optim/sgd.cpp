@@ -31,9 +31,8 @@ void with_nesterov(float* p, const float* g, float* buffer, std::size_t n, Scala
 
 }  // namespace
 
-Sgd::Sgd(const OptimizerConfig& config, std::vector<ParameterRange> ranges, std::size_t arena)
+Sgd::Sgd(const OptimizerConfig& config, std::vector<TreatedRange> ranges, std::size_t arena)
     : momentum_(static_cast<float>(config.momentum)),
-      weight_decay_(static_cast<float>(config.weight_decay)),
       nesterov_(config.nesterov),
       ranges_(std::move(ranges)),
       arena_(arena),
@@ -42,10 +41,11 @@ Sgd::Sgd(const OptimizerConfig& config, std::vector<ParameterRange> ranges, std:
 void Sgd::update(std::span<float> parameters, std::span<const float> gradients, double lr,
                  std::int64_t /*step*/) {
   check_arenas(parameters, gradients, arena_);
-  for (const ParameterRange& range : ranges_) {
+  for (const TreatedRange& range : ranges_) {
     float* p = parameters.data() + range.offset;
     const float* g = gradients.data() + range.offset;
-    const Scalars s{static_cast<float>(lr), momentum_, range.decays ? weight_decay_ : 0.0F};
+    const Scalars s{static_cast<float>(lr * range.lr_scale), momentum_,
+                    static_cast<float>(range.weight_decay)};
     if (buffer_.empty()) {
       plain(p, g, range.count, s);
     } else if (nesterov_) {

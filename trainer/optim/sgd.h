@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "trainer/optim/optimizer.h"
+#include "trainer/optim/rules.h"
 
 namespace lockstep {
 
@@ -13,7 +14,7 @@ namespace lockstep {
 // Without momentum there is no state, and p ← p − lr·d.
 class Sgd final : public Optimizer {
  public:
-  Sgd(const OptimizerConfig& config, std::vector<ParameterRange> ranges, std::size_t arena);
+  Sgd(const OptimizerConfig& config, std::vector<TreatedRange> ranges, std::size_t arena);
 
   void update(std::span<float> parameters, std::span<const float> gradients, double lr,
               std::int64_t step) override;
@@ -21,9 +22,8 @@ class Sgd final : public Optimizer {
 
  private:
   float momentum_;
-  float weight_decay_;
   bool nesterov_;
-  std::vector<ParameterRange> ranges_;
+  std::vector<TreatedRange> ranges_;
   std::size_t arena_;
   std::vector<float> buffer_;
 };

@@ -20,7 +20,7 @@ model: {layers: [{conv2d: {out: 4}, name: stem}, batch_norm, {residual: {body: [
 batch: {global: 100, shards: 7}
 normalization: {sync: 3, running_stats: [cumulative, "ema:1e-3", ema], momentum: 0.3, eps: 1.0e-3}
 data: {dataset: idx, path: "/data/x y", validation: 0.1, drop_last: true, mean: [0.1, 0.2], std: [0.3, 1e-7], augment: {pad_crop: 2, flip: true}, synthetic: {samples: 1, test_samples: 2, height: 3, width: 4, channels: 5, classes: 6}}
-optimizer: {name: adamw, lr: 0.30000000000000004, momentum: 0.8, nesterov: false, weight_decay: 1e-300, clip_norm: 2.5, decay_all: true, beta1: 0.1, beta2: 0.2, eps: 0.001}
+optimizer: {name: adamw, lr: 0.30000000000000004, momentum: 0.8, nesterov: false, weight_decay: 1e-300, clip_norm: 2.5, rules: [{match: "*.bias", weight_decay: 0.0}, {match: "fc*", lr_scale: 3}], decay_all: true, beta1: 0.1, beta2: 0.2, eps: 0.001}
 schedule: {steps: 77, warmup_epochs: 0.3333333333333333, decay: linear, step_epochs: 2.5, step_factor: 0.7}
 loss: {label_smoothing: 0.05}
 evaluation: {every_steps: 11, batch: 99}
@@ -70,7 +70,7 @@ TEST(ConfigPrint, TheResultHasSortedKeysAndIsStable) {
       R"("normalization":{"eps":1e-05,"freeze_after_epochs":0,"momentum":0.1,"precise_batches":32,)"
       R"("running_stats":["ema"],"sync":"global"},)"
       R"("optimizer":{"beta1":0.9,"beta2":0.999,"clip_norm":0.0,"decay_all":false,"eps":1e-08,"lr":0.1,"momentum":0.9,)"
-      R"("name":"sgd","nesterov":true,"weight_decay":0.0005},"precision":"fp32",)"
+      R"("name":"sgd","nesterov":true,"rules":[],"weight_decay":0.0005},"precision":"fp32",)"
       R"("schedule":{"decay":"cosine","epochs":5,"step_epochs":30.0,"step_factor":0.1,"warmup_epochs":0.0},)"
       R"("seed":1})");
 }

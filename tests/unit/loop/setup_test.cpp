@@ -44,6 +44,24 @@ TEST(MakeOptimizer, DecaysWeightsAloneUnlessAsked) {
   EXPECT_EQ(moved_by_decay(true), all);
 }
 
+TEST(MakeOptimizer, TellsWhichRuleFitsNothingAndWhatIsNear) {
+  Config config;
+  config.model = {.name = "mlp", .layers = {}, .hidden = {6}};
+  Model model(model_options(config, {{4, 4, 1}, 3}), 1, 0);
+  config.optimizer.rules = {{.match = "*.bias", .lr_scale = 2, .weight_decay = {}}};
+  EXPECT_NO_THROW(make_optimizer(config, model));
+  EXPECT_EQ(parameters_that_fit(config.optimizer.rules[0], model), 2);
+  config.optimizer.rules.push_back({.match = "*.bais", .lr_scale = 2, .weight_decay = {}});
+  try {
+    make_optimizer(config, model);
+    ADD_FAILURE();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(),
+                testing::MatchesRegex("optimizer.rules.1.: no parameter .*fits '\\*\\.bais'; near are "
+                                      "'[a-z0-9]+\\.bias', '[a-z0-9]+\\.bias', .*"));
+  }
+}
+
 std::int64_t shards_of_a_group(const std::string& sync, std::int64_t shards) {
   Config config;
   config.batch.shards = shards;

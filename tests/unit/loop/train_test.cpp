@@ -118,6 +118,22 @@ TEST_F(Train, ClippedGradientsAreTheSameOnAnyNumberOfWorkers) {
   }
 }
 
+TEST_F(Train, RulesAreTheSameOnAnyNumberOfWorkersAndBelongToTheResult) {
+  run(in("plain"), 1);
+  config_.optimizer.rules = {{.match = "*.bias", .lr_scale = 3, .weight_decay = 0.1},
+                             {.match = "bn*", .lr_scale = {}, .weight_decay = 0.2}};
+  run(in("one"), 1);
+  EXPECT_NE(bytes("one/final.safetensors"), bytes("plain/final.safetensors"));
+  Config stopped = in("stopped");
+  stopped.train.stop_at_step = 3;
+  run(stopped, 3);
+  Config changed = in("stopped");
+  changed.optimizer.rules[1].weight_decay = 0.3;
+  EXPECT_THROW(run(changed, 2, Open::resume), DataError);
+  EXPECT_EQ(run(in("stopped"), 2, Open::resume), Outcome::finished);
+  EXPECT_EQ(bytes("stopped/final.safetensors"), bytes("one/final.safetensors"));
+}
+
 TEST_F(Train, TheGradientNormIsToldWhereItIsAskedFor) {
   run(in("not clipped"), 2);
   EXPECT_FALSE(metrics("not clipped")[0].contains("grad_norm"));

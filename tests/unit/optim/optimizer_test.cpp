@@ -165,6 +165,38 @@ TEST_P(EveryOptimizer, DecaysOnlyTheRangesThatDecay) {
   EXPECT_EQ(p_all, std::vector<float>(4, p[1]));
 }
 
+TEST_P(EveryOptimizer, MovesWhatARuleFitsAsAnOptimizerWithItsValuesWould) {
+  OptimizerConfig ruled = GetParam().config;
+  ruled.rules = {{.match = "*.bias", .lr_scale = 2, .weight_decay = 0.25}};
+  OptimizerConfig own = GetParam().config;
+  own.weight_decay = 0.25;
+  const std::vector<ParameterRange> ranges{{.name = "a.weight", .offset = 0, .count = 5},
+                                           {.name = "a.bias", .offset = 5, .count = 3, .decays = false}};
+  std::vector<float> p = values(8, 0.3);
+  std::vector<float> p_plain = p;
+  std::vector<float> p_own = p;
+  const auto optimizer = make_optimizer(ruled, ranges, 8);
+  const auto plain = make_optimizer(GetParam().config, ranges, 8);
+  const auto doubled = make_optimizer(own, whole(8), 8);
+  for (int step = 0; step < 4; ++step) {
+    const std::vector<float> g = values(8, 1.0 + step);
+    optimizer->update(p, g, 0.1, step);
+    plain->update(p_plain, g, 0.1, step);
+    doubled->update(p_own, g, 0.2, step);
+  }
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(p[i], i < 5 ? p_plain[i] : p_own[i]) << i;
+}
+
+TEST_P(EveryOptimizer, LeavesWhatARuleFreezesToTheBit) {
+  OptimizerConfig config = GetParam().config;
+  config.rules = {{.match = "all", .lr_scale = 0, .weight_decay = {}}};
+  std::vector<float> p = values(8, 0.3);
+  const std::vector<float> before = p;
+  const auto optimizer = make_optimizer(config, whole(8), 8);
+  for (int step = 0; step < 3; ++step) optimizer->update(p, values(8, 1.0 + step), 0.1, step);
+  EXPECT_EQ(p, before);
+}
+
 TEST_P(EveryOptimizer, RefusesRangesThatOverlapOrLeaveTheArena) {
   const OptimizerConfig& config = GetParam().config;
   EXPECT_THROW(make_optimizer(config, {{.name = "a", .offset = 4, .count = 5}}, 8), std::logic_error);
