@@ -154,6 +154,22 @@ def effective_config_trains_the_same(room):
 
 
 @cases
+def paths_name_environment_variables(room):
+    text = room.config.read_text()
+    room.config.write_text(text.replace(f"path: {room.folder}/data", 'path: "${LOCKSTEP_TEST_ROOM}/data"')
+                           .replace(f"run_dir: {room.folder}/run", "run_dir: ${LOCKSTEP_TEST_ROOM:-/nowhere}/run"))
+    told = must(USAGE, run("train", room.config, workers=2)).err
+    expect("config.yaml:4:" in told and "data.path: the environment has no LOCKSTEP_TEST_ROOM" in told, told)
+    os.environ["LOCKSTEP_TEST_ROOM"] = str(room.folder)
+    try:
+        room.train(workers=2)
+    finally:
+        del os.environ["LOCKSTEP_TEST_ROOM"]
+    expect(f"path: {room.folder}/data" in (room.run / "config.yaml").read_text(), "another path in config.yaml")
+    must(0, run("evaluate", room.final()))
+
+
+@cases
 def another_seed_gives_another_answer(room):
     room.train()
     first = result_files(room)

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -8,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "trainer/config/environment.h"
 #include "trainer/config/nearest.h"
 #include "trainer/config/values.h"
 
@@ -116,6 +119,31 @@ Entry<Target> text(const std::string& path, Field field, bool may_be_empty, cons
                           auto read = as_text(value);
                           return read && (may_be_empty || !read->empty()) ? read : std::nullopt;
                         });
+}
+
+// Text in which environment variables are put in when it is read.
+template <class Target, class Field>
+Entry<Target> file_path(const std::string& path, Field field, bool may_be_empty, const std::string& meaning) {
+  const std::string expected = may_be_empty ? "text" : "text, not empty";
+  const auto read = [field, may_be_empty, expected](const YAML::Node& value, const Place& place,
+                                                    Target& target) {
+    const auto written = as_text(value);
+    if (!written || (written->empty() && !may_be_empty)) return place.expected(value, expected);
+    const Expansion expanded = expand_variables(*written);
+    if (!expanded.wrong.empty()) return place.mistake(value, expanded.wrong);
+    const auto text = as_text(YAML::Node(expanded.text));
+    if (!text || (text->empty() && !may_be_empty)) {
+      return place.mistake(value, fmt::format("with its variables put in, it is {}; expected {}",
+                                              found(YAML::Node(expanded.text)), expected));
+    }
+    field(target) = *text;
+  };
+  return {.path = path,
+          .type = "path",
+          .range = may_be_empty ? "" : "not empty",
+          .meaning = meaning,
+          .read = read,
+          .write = [field](const Target& target) { return Json(escape_variables(field(target))); }};
 }
 
 // Words with the value that each stands for; and words that another version or build may know.

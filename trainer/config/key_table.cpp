@@ -53,7 +53,7 @@ std::vector<Key> run_keys() {
                             "start of everything random: weights, order of samples, augmentation, dropout",
                             FIELD(seed), "a whole number, 0 to 18446744073709551615", as_seed),
              {"random_seed"}),
-      free(text<Config>("run_dir", FIELD(run_dir), false, "folder that the run writes"),
+      free(file_path<Config>("run_dir", FIELD(run_dir), false, "folder that the run writes"),
            {"output", "output_dir"}),
   };
 }
@@ -151,8 +151,8 @@ std::vector<Key> data_keys() {
                                 "what to learn from: Fashion-MNIST, other files in its format (IDX, plain or "
                                 ".gz), or made-up images"),
           {"name"}),
-      free(text<Config>("data.path", FIELD(data.path), true,
-                        "folder of the data; empty: where Debian's package of fashion_mnist puts it"),
+      free(file_path<Config>("data.path", FIELD(data.path), true,
+                             "folder of the data; empty: where Debian's package of fashion_mnist puts it"),
            {"dir", "root"}),
       free(whole<Config>("data.max_mib", FIELD(data.max_mib), Whole{1, million},
                          "most MiB that one packed file (.gz, PNG, JPEG) may unpack to")),
@@ -372,12 +372,12 @@ std::vector<Key> train_keys() {
                             "save and leave with exit code 75 once the run has lasted so long, by rank 0's "
                             "clock, with what it reads at the start; 0: never"),
            {"max_duration", "time_limit"}),
-      free(
-          text<Config>("train.init_from", FIELD(train.init_from), true,
-                       "safetensors file whose weights and running statistics a new run begins with, ours or "
-                       "torchvision's; not its path but its digest is kept in checkpoints, and a resumed run "
-                       "needs it no more; empty: random weights"),
-          {"pretrained", "weights"}),
+      free(file_path<Config>(
+               "train.init_from", FIELD(train.init_from), true,
+               "safetensors file whose weights and running statistics a new run begins with, ours or "
+               "torchvision's; not its path but its digest is kept in checkpoints, and a resumed run "
+               "needs it no more; empty: random weights"),
+           {"pretrained", "weights"}),
       free(word<Config, OnDivergence>(
           "train.on_divergence", FIELD(train.on_divergence), on_divergence,
           "after a step that gives NaN or infinity: end the run with exit code "

@@ -9,6 +9,7 @@
 
 #include "comm/base/error.h"
 #include "trainer/config/config.h"
+#include "trainer/config/environment.h"
 #include "trainer/loop/evaluate.h"
 
 namespace lockstep {
@@ -18,7 +19,9 @@ namespace {
 std::optional<std::string> data_path_in(const std::filesystem::path& config) {
   try {
     const YAML::Node root = YAML::LoadFile(config.string());
-    if (root.IsMap() && root["data"].IsMap()) return root["data"]["path"].as<std::string>();
+    if (!root.IsMap() || !root["data"].IsMap()) return std::nullopt;
+    const Expansion path = expand_variables(root["data"]["path"].as<std::string>());
+    if (path.wrong.empty()) return path.text;
   } catch (const YAML::Exception&) {
   }
   return std::nullopt;
