@@ -154,6 +154,11 @@ def unknown_key(room):
 
 
 @cases
+def the_best_of_no_validation_split(room):
+    return Bad(train(room, "--set", "checkpoint.best=true"), USAGE, ["checkpoint.best=true: needs", "data.validation: 0.1"])
+
+
+@cases
 def rule_that_fits_no_parameter(room):
     return Bad(train(room, "--set", "optimizer.rules=[{match: '*.bais', lr_scale: 2}]"), USAGE,
                ["optimizer.rules[0]", "'*.bais'", ".bias'"])

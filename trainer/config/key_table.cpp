@@ -28,12 +28,17 @@ constexpr Number below_one{.least = 0, .most = 1, .below = true};
 
 // What determines the result is part of a checkpoint, and a resumed run must share it.
 Key result(Entry<Config> entry, std::vector<std::string> known_as = {}) {
-  return {std::move(entry), true, {}, {}, std::move(known_as)};
+  return {std::move(entry), Key::Result::yes, {}, {}, std::move(known_as)};
 }
 
 // What changes no bit of the result.
 Key free(Entry<Config> entry, std::vector<std::string> known_as = {}) {
-  return {std::move(entry), false, {}, {}, std::move(known_as)};
+  return {std::move(entry), Key::Result::no, {}, {}, std::move(known_as)};
+}
+
+// What decides when early stopping ends a run.
+Key ends_early(Entry<Config> entry, std::vector<std::string> known_as = {}) {
+  return {std::move(entry), Key::Result::with_early_stopping, {}, {}, std::move(known_as)};
 }
 
 // Of this key and `other`, one is set at any time.
@@ -274,17 +279,25 @@ std::vector<Key> loss_keys() {
 }
 
 std::vector<Key> evaluation_keys() {
+  using Metric = EvaluationConfig::Metric;
+  const Words<Metric> metrics{.known = {{"loss", Metric::loss}, {"accuracy", Metric::accuracy}},
+                              .refused = {}};
   return {
       exclusive(
           "evaluation.every_steps", [](Config& config) { config.evaluation.every_epochs.reset(); },
-          free(whole<Config>("evaluation.every_epochs", FIELD(evaluation.every_epochs), Whole{1, million},
-                             "epochs between two evaluations"))),
+          ends_early(whole<Config>("evaluation.every_epochs", FIELD(evaluation.every_epochs),
+                                   Whole{1, million}, "epochs between two evaluations"))),
       exclusive(
           "evaluation.every_epochs", [](Config& config) { config.evaluation.every_steps.reset(); },
-          free(whole<Config>("evaluation.every_steps", FIELD(evaluation.every_steps), count,
-                             "steps between two evaluations"))),
+          ends_early(whole<Config>("evaluation.every_steps", FIELD(evaluation.every_steps), count,
+                                   "steps between two evaluations"))),
       result(whole<Config>("evaluation.batch", FIELD(evaluation.batch), Whole{1, million},
                            "samples evaluated at a time, over all workers")),
+      ends_early(
+          word<Config, Metric>("evaluation.metric", FIELD(evaluation.metric), metrics,
+                               "by what an evaluation is better than another: the lower `val_loss` or the "
+                               "higher `val_accuracy`"),
+          {"monitor"}),
       free(boolean<Config>("evaluation.batch_statistics", FIELD(evaluation.batch_statistics),
                            "evaluate once more, normalizing each batch with its own statistics as training "
                            "does: `val_accuracy.batch`")),
@@ -343,6 +356,11 @@ std::vector<Key> checkpoint_keys() {
                              "steps between two checkpoints"))),
       free(whole<Config>("checkpoint.keep", FIELD(checkpoint.keep), Whole{1, million},
                          "checkpoints kept, the newest; older ones are deleted")),
+      free(boolean<Config>(
+               "checkpoint.best", FIELD(checkpoint.best),
+               "keep the model of the best evaluation, by evaluation.metric, as best.safetensors; needs "
+               "data.validation"),
+           {"save_best", "save_best_only"}),
   };
 }
 
@@ -378,6 +396,13 @@ std::vector<Key> train_keys() {
                "torchvision's; not its path but its digest is kept in checkpoints, and a resumed run "
                "needs it no more; empty: random weights"),
            {"pretrained", "weights"}),
+      ends_early(whole<Config>(
+          "train.early_stopping.patience", FIELD(train.early_stopping.patience), Whole{0, million},
+          "end the run, as finished, after so many evaluations in a row that were not better "
+          "than the best before them, by evaluation.metric; needs data.validation; a resumed run "
+          "may have more; 0: never")),
+      ends_early(number<Config>("train.early_stopping.min_delta", FIELD(train.early_stopping.min_delta),
+                                Number{0}, "a better evaluation is better by more than this")),
       free(word<Config, OnDivergence>(
           "train.on_divergence", FIELD(train.on_divergence), on_divergence,
           "after a step that gives NaN or infinity: end the run with exit code "

@@ -28,6 +28,11 @@ std::size_t distance(const std::string& path, const std::string& key_path,
 
 }  // namespace
 
+bool in_result(const Key& key, const Config& config) {
+  if (key.result == Key::Result::with_early_stopping) return config.train.early_stopping.patience > 0;
+  return key.result == Key::Result::yes;
+}
+
 const std::vector<Key>& keys() {
   static const std::vector<Key> all = make_keys();
   return all;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,11 +11,16 @@
 namespace lockstep {
 
 struct Key : Entry<Config> {
-  bool in_result = true;               // it determines the result: part of what a resumed run must share
+  // Whether it determines the result: if so, it is part of what a resumed run must share.
+  enum class Result : std::uint8_t { no, yes, with_early_stopping };
+  Result result = Result::yes;
   std::string excludes;                // the path of the key that may not stand beside it
   std::function<void(Config&)> clear;  // makes it unset; of keys that exclude each other
   std::vector<std::string> known_as;   // its name elsewhere, for "did you mean"
 };
+
+// Whether it determines the result of a run of this configuration.
+bool in_result(const Key& key, const Config& config);
 
 // Every key there is, in the order of the table.
 const std::vector<Key>& keys();

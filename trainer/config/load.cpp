@@ -39,6 +39,7 @@ class Reader {
   bool sound(std::initializer_list<const char*> paths) const;
   void check_together(const std::string& path, const std::string& wrong);
   void check_input_normalization();
+  void check_validation();
 
   Config config_;
   Mistakes mistakes_;
@@ -158,6 +159,15 @@ void Reader::check_input_normalization() {
       fmt::format("data.mean has {} values and data.std has {}; both need one a channel", means, deviations));
 }
 
+void Reader::check_validation() {
+  if (config_.data.validation > 0) return;
+  const std::string wrong =
+      "needs a validation split, and data.validation is 0; keep a share of the training set for it, as with "
+      "data.validation: 0.1";
+  if (config_.checkpoint.best) check_together("checkpoint.best", wrong);
+  if (config_.train.early_stopping.patience > 0) check_together("train.early_stopping.patience", wrong);
+}
+
 Config Reader::finish() {
   if (sound({"normalization.sync", "batch.shards"})) {
     const char* later = given_.contains("normalization.sync") ? "normalization.sync" : "batch.shards";
@@ -168,6 +178,7 @@ Config Reader::finish() {
     check_together("normalization.running_stats", same);
   }
   if (sound({"data.mean", "data.std"})) check_input_normalization();
+  if (sound({"data.validation"})) check_validation();
   mistakes_.raise();
   return config_;
 }

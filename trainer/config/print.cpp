@@ -29,6 +29,18 @@ Json nested(const Config& config, Wanted wanted) {
   return root;
 }
 
+const char* result_word(Key::Result result) {
+  switch (result) {
+    case Key::Result::no:
+      return "";
+    case Key::Result::yes:
+      return "yes";
+    case Key::Result::with_early_stopping:
+      return "with early stopping";
+  }
+  return "";
+}
+
 // Sorted, and complete where `text` comes from a version that knew fewer keys.
 nlohmann::json normalized(std::string_view text) {
   return nlohmann::json::parse(result_json(from_result_json(text)));
@@ -64,7 +76,7 @@ std::string to_yaml(const Config& config) {
 }
 
 std::string result_json(const Config& config) {
-  return nlohmann::json(nested(config, [](const Key& key) { return key.in_result; })).dump();
+  return nlohmann::json(nested(config, [&](const Key& key) { return in_result(key, config); })).dump();
 }
 
 std::vector<std::string> differences(std::string_view before, std::string_view after) {
@@ -80,7 +92,7 @@ std::string keys_markdown() {
     const Json value = key.write(defaults);
     text += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", key.path, key.type, key.range,
                         value.is_null() ? "not set" : fmt::format("`{}`", flow_yaml(value)),
-                        key.in_result ? "yes" : "", key.meaning);
+                        result_word(key.result), key.meaning);
   }
   return text + "\nLayers of `model.layers`:\n\n" + layers_markdown();
 }

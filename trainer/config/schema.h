@@ -94,10 +94,12 @@ struct LossConfig {
 };
 
 struct EvaluationConfig {
+  enum class Metric : std::uint8_t { loss, accuracy };
   std::optional<std::int64_t> every_epochs = 1;  // exactly one of the two
   std::optional<std::int64_t> every_steps;
   std::int64_t batch = 256;
   bool batch_statistics = false;
+  Metric metric = Metric::loss;  // what is best is best by this
 };
 
 struct CommConfig {
@@ -115,12 +117,18 @@ struct CheckpointConfig {
   std::optional<std::int64_t> every_epochs = 1;  // exactly one of the two
   std::optional<std::int64_t> every_steps;
   std::int64_t keep = 3;
+  bool best = false;  // keep the model of the best evaluation too
 };
 
 struct PlanConfig {
   bool fuse = true;
   bool recompute = true;
   std::int64_t memory_mib = 0;  // most that one worker may use; 0: what the machine has free
+};
+
+struct EarlyStoppingConfig {
+  std::int64_t patience = 0;  // evaluations without a better one; 0: never
+  double min_delta = 0;       // by how much a better one is better
 };
 
 struct TrainConfig {
@@ -131,6 +139,7 @@ struct TrainConfig {
   std::int64_t digest_every = 0;  // steps between lines of digests.jsonl; 0: never
   std::int64_t stop_at_step = 0;  // save, and exit with 75, after this step; 0: never
   double max_time = 0;            // the same after so many seconds
+  EarlyStoppingConfig early_stopping;
 };
 
 struct Config {

@@ -144,6 +144,13 @@ std::vector<ModelTensor> training_state(Model& model, Optimizer& optimizer, Coun
   tensors.push_back(scalar("train.step", DType::i64, counters.step));
   tensors.push_back(scalar("train.skipped", DType::i64, counters.skipped));
   tensors.push_back(scalar("train.skipped_in_a_row", DType::i64, counters.skipped_in_a_row));
+  if (counters.early_stopping) {
+    EarlyStopping& evaluations = *counters.early_stopping;
+    tensors.push_back(scalar("train.evaluated_step", DType::i64, evaluations.step));
+    tensors.push_back(scalar("train.best_step", DType::i64, evaluations.best_step));
+    tensors.push_back(scalar("train.best", DType::f64, evaluations.best));
+    tensors.push_back(scalar("train.evaluations_since_best", DType::i64, evaluations.not_better));
+  }
   return tensors;
 }
 
@@ -166,6 +173,19 @@ Metadata describe(const Config& config, const Facts& facts) {
   };
   if (!facts.init_digest.empty()) metadata["init_digest"] = facts.init_digest;
   return metadata;
+}
+
+Metadata with_score(Metadata metadata, const Score& score) {
+  metadata["val_loss"] = json(score.loss).dump();
+  metadata["val_accuracy"] = json(score.accuracy).dump();
+  return metadata;
+}
+
+Score read_score(const Metadata& metadata, const std::string& file) {
+  Score score;
+  read(metadata, "val_loss", file, "a number", score.loss);
+  read(metadata, "val_accuracy", file, "a number", score.accuracy);
+  return score;
 }
 
 Facts read_facts(const Metadata& metadata, const std::string& file) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,8 @@
 #include "trainer/checkpoint/safetensors.h"
 #include "trainer/config/schema.h"
 #include "trainer/data/loader.h"
+#include "trainer/loop/best.h"
+#include "trainer/loop/evaluate.h"
 #include "trainer/loop/setup.h"
 #include "trainer/optim/optimizer.h"
 
@@ -23,6 +26,7 @@ struct Counters {
   std::int64_t step = 0;     // finished steps
   std::int64_t skipped = 0;  // of these, undone because they diverged
   std::int64_t skipped_in_a_row = 0;
+  std::optional<EarlyStopping> early_stopping;  // where the configuration has it
 };
 
 // All that a resumed run needs, in the memory of its owners: valid as long as they are.
@@ -40,7 +44,10 @@ struct Facts {
   std::int64_t epoch = 0;  // finished epochs
 };
 Metadata describe(const Config& config, const Facts& facts);
-// Throws DataError, naming the file, where something is missing or cannot be read.
+// The same with the evaluation of that step, for best.safetensors.
+Metadata with_score(Metadata metadata, const Score& score);
+// Throw DataError, naming the file, where something is missing or cannot be read.
+Score read_score(const Metadata& metadata, const std::string& file);
 Facts read_facts(const Metadata& metadata, const std::string& file);
 Config read_config(const Metadata& metadata, const std::string& file);
 

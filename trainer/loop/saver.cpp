@@ -35,6 +35,17 @@ bool Saver::final_model() {
   });
 }
 
+bool Saver::best_model(const Score& score) {
+  return attempt("best model", [&] {
+    if (!best_is_known_) best_ = read_best(directory_->best_file());
+    best_is_known_ = true;
+    const Evaluated now{step(), score};
+    if (best_ && !is_kept_before(now, *best_, session_.config().evaluation.metric)) return;
+    save_tensors(directory_->best_file(), session_.model().state(), with_score(session_.metadata(), score));
+    best_ = now;
+  });
+}
+
 // Whoever resumes from the file must find the lines of its steps, so they come first.
 bool Saver::attempt(std::string_view name, const std::function<void()>& write) {
   comm_.set_phase(fmt::format("{} of step {}", name, step()));

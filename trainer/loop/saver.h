@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "comm/communicator.h"
 #include "trainer/checkpoint/run_directory.h"
+#include "trainer/loop/best.h"
 #include "trainer/loop/recorder.h"
 #include "trainer/loop/session.h"
 
@@ -23,6 +25,9 @@ class Saver {
   // Each answers whether it was saved.
   bool checkpoint();
   bool final_model();
+  // Keeps the model as it was evaluated, unless a better one is kept already: answers false only where that
+  // failed.
+  bool best_model(const Score& score);
 
   std::int64_t saved_step() const { return saved_step_; }  // of the newest checkpoint
   std::string failures() const;                            // "; 2 saves failed", or nothing
@@ -38,6 +43,8 @@ class Saver {
   RunDirectory* directory_;
   Recorder* recorder_;
   std::int64_t saved_step_;
+  std::optional<Evaluated> best_;  // what best.safetensors is of; read when it is first asked for
+  bool best_is_known_ = false;
   int failures_ = 0;
   int failures_in_a_row_ = 0;
 };

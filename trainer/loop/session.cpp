@@ -93,6 +93,7 @@ Inputs open_inputs(Communicator& comm, const Config& config) {
 
 Session::Session(Communicator& comm, const Config& config, Inputs inputs)
     : config_(config), inputs_(std::move(inputs)) {
+  if (config.train.early_stopping.patience > 0) counters_.early_stopping.emplace();
   const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
   std::size_t needed = 0;
   agree(comm, "model", [&] {
@@ -129,6 +130,12 @@ std::optional<std::int64_t> Session::freeze_step() const {
   const std::int64_t epochs = config_.normalization.freeze_after_epochs;
   if (epochs == 0) return std::nullopt;
   return epochs * steps_.per_epoch;
+}
+
+bool Session::is_over() const {
+  const auto& early = counters_.early_stopping;
+  return counters_.step >= steps_.total ||
+         (early && early->not_better >= config_.train.early_stopping.patience);
 }
 
 bool Session::precise_is_current() const {

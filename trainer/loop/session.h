@@ -51,6 +51,9 @@ class Session {
   std::optional<std::int64_t> freeze_step() const;
   bool frozen() const { return freeze_step() && counters_.step > *freeze_step(); }
 
+  // Whether the run has taken its last step: of the schedule, or because early stopping ends it.
+  bool is_over() const;
+
   // Whether `precise` running statistics, if any are kept, are those of the weights as they are now.
   bool precise_is_current() const;
   void precise_made() { precise_step_ = counters_.step; }

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "comm/base/log.h"
 #include "comm/base/text.h"
 #include "trainer/config/config.h"
@@ -97,6 +99,8 @@ FileBytes broadcast_file(Communicator& comm, const std::filesystem::path& file) 
 void check_continues(const Config& before, const Config& now, const std::string& file) {
   Config comparable = before;
   if (extends(before.schedule, now.schedule)) comparable.schedule = now.schedule;
+  std::int64_t& patience = comparable.train.early_stopping.patience;
+  if (patience > 0) patience = std::max(patience, now.train.early_stopping.patience);
   const auto changed = differences(result_json(comparable), result_json(now));
   if (changed.empty()) return;
   throw DataError(fmt::format(
@@ -140,6 +144,7 @@ Start find_start(Communicator& comm, const RunDirectory* directory, Session& ses
           "{}: it has no precise statistics, and frozen ones cannot be made again from later weights", name));
     }
     session.init_digest() = facts.init_digest;
+    if (was_finished && session.is_over()) start = Start::finished;
   });
   return start;
 }

@@ -76,7 +76,7 @@ class Training {
 
   Outcome train_to_end() {
     Loader loader = open_loader();
-    while (step() < session_.steps().total) {
+    while (!session_.is_over()) {
       const LoadedBatch* batch = nullptr;
       const auto fetch = [&] {
         batch = loader.next();
@@ -90,8 +90,8 @@ class Training {
         check_identity();
       }
       if (evaluation_due()) evaluate();
-      if (checkpoint_due()) save(step() == session_.steps().total);
-      if (step() == config_.train.stop_at_step && step() < session_.steps().total) {
+      if (checkpoint_due() || session_.is_over()) save(session_.is_over());
+      if (step() == config_.train.stop_at_step && !session_.is_over()) {
         if (saver_.saved_step() != step()) save(true);
         return stop();
       }
@@ -104,8 +104,17 @@ class Training {
   void make_up() {
     if (step() == 0) return;
     const bool incomplete = !session_.precise_is_current();
-    if (evaluation_due() && !was_evaluated()) evaluate();
-    if (checkpoint_due() && incomplete) save(step() == session_.steps().total);
+    const bool counted = evaluation_due() && make_up_evaluation();
+    if ((checkpoint_due() || session_.is_over()) && (incomplete || counted)) save(session_.is_over());
+  }
+
+  // Answers whether early stopping has counted it now, which the checkpoint does not know.
+  bool make_up_evaluation() {
+    const auto& early = session_.counters().early_stopping;
+    const bool is_told = was_evaluated();
+    const bool is_done = early ? early->step == step() : is_told;
+    if (!is_done) evaluate(is_told);
+    return early.has_value() && !is_done;
   }
 
   bool was_evaluated() {
@@ -248,7 +257,9 @@ class Training {
     return since(start);
   }
 
-  void evaluate() {
+  // The line of metrics.jsonl comes last, so that where it is, what it stands for was done. `is_told`: it is
+  // there.
+  void evaluate(bool is_told = false) {
     require_finite();
     Recorder::Seconds taken;
     taken.precise = make_precise();
@@ -256,7 +267,15 @@ class Training {
     const auto scores = lockstep::evaluate(comm_, session_.model(), session_.inputs().evaluated(),
                                            session_.inputs().transform, config_.evaluation.batch, entries_);
     taken.evaluation = since(start);
-    if (recorder_ != nullptr) attempt([&] { recorder_->evaluated(step(), scores, taken); });
+    auto& early = session_.counters().early_stopping;
+    if (early) count_evaluation(*early, step(), scores[0], config_);
+    if (config_.checkpoint.best) keep_best(scores[0]);
+    if (recorder_ != nullptr && !is_told) attempt([&] { recorder_->evaluated(step(), scores, taken); });
+  }
+
+  void keep_best(const Score& score) {
+    check_identity();
+    while (!saver_.best_model(score)) continue;
   }
 
   void require_finite() {
@@ -319,6 +338,14 @@ class Training {
     check_identity();
     while (!saver_.final_model()) continue;
     if (recorder_ == nullptr) return;
+    const auto& early = session_.counters().early_stopping;
+    if (early && step() < session_.steps().total) {
+      recorder_->say(fmt::format(
+          "no evaluation was better than that of step {} ({} {:.4f}) for {} in a row: training ends early",
+          early->best_step,
+          config_.evaluation.metric == EvaluationConfig::Metric::loss ? "val_loss" : "val_accuracy",
+          early->best, early->not_better));
+    }
     recorder_->say(fmt::format("finished {} steps at {:.0f} images/s; {}{}", step(),
                                recorder_->images_per_s(), directory_->final_file().string(),
                                saver_.failures()));

@@ -56,6 +56,7 @@ TEST_F(RunDirectoryTest, NamesItsFiles) {
   EXPECT_EQ(run.metrics(), dir_ / "metrics.jsonl");
   EXPECT_EQ(run.digests(), dir_ / "digests.jsonl");
   EXPECT_EQ(run.final_file(), dir_ / "final.safetensors");
+  EXPECT_EQ(run.best_file(), dir_ / "best.safetensors");
   EXPECT_EQ(run.checkpoint(234), dir_ / "checkpoints/step-00000234.safetensors");
   EXPECT_EQ(run.checkpoint(1'234'567'890), dir_ / "checkpoints/step-1234567890.safetensors");
 }
@@ -92,9 +93,10 @@ TEST_F(RunDirectoryTest, ResumesInAFolderThatIsNotThereYet) {
 }
 
 TEST_F(RunDirectoryTest, OverwritesOnlyWhatARunWrites) {
-  for (const char* file : {"config.yaml", "metrics.jsonl", "digests.jsonl", "events.out.1",
-                           "final.safetensors", "checkpoints/latest", "checkpoints/step-00000001.safetensors",
-                           "checkpoints/step-00000002.safetensors"}) {
+  for (const char* file :
+       {"config.yaml", "metrics.jsonl", "digests.jsonl", "events.out.1", "final.safetensors",
+        "best.safetensors", "checkpoints/latest", "checkpoints/step-00000001.safetensors",
+        "checkpoints/step-00000002.safetensors"}) {
     write(file);
   }
   write("notes.txt");

@@ -23,12 +23,12 @@ data: {dataset: idx, path: "/data/x y", validation: 0.1, drop_last: true, mean: 
 optimizer: {name: adamw, lr: 0.30000000000000004, momentum: 0.8, nesterov: false, weight_decay: 1e-300, clip_norm: 2.5, rules: [{match: "*.bias", weight_decay: 0.0}, {match: "fc*", lr_scale: 3}], decay_all: true, beta1: 0.1, beta2: 0.2, eps: 0.001}
 schedule: {steps: 77, warmup_epochs: 0.3333333333333333, decay: linear, step_epochs: 2.5, step_factor: 0.7}
 loss: {label_smoothing: 0.05}
-evaluation: {every_steps: 11, batch: 99}
+evaluation: {every_steps: 11, batch: 99, metric: accuracy}
 comm: {backend: mpi, bucket_mib: 0.125, overlap: on, timeout_s: 1.5, check_every: 13}
 threads: 2
-checkpoint: {every_steps: 12, keep: 9}
+checkpoint: {every_steps: 12, keep: 9, best: true}
 plan: {fuse: false, recompute: false, memory_mib: 123}
-train: {log_every: 1, digest_every: 2, stop_at_step: 3, max_time: 2h}
+train: {log_every: 1, digest_every: 2, stop_at_step: 3, max_time: 2h, early_stopping: {patience: 4, min_delta: 0.01}}
 )";
 
 TEST(ConfigPrint, TheEffectiveYamlReadsBackToTheSame) {
@@ -82,6 +82,18 @@ TEST(ConfigPrint, TheResultDoesNotKnowWhatChangesNoBit) {
                                   "checkpoint={every_steps: 3, keep: 1}", "evaluation.every_steps=5",
                                   "train={log_every: 1, digest_every: 1, stop_at_step: 1, max_time: 9}"});
   EXPECT_EQ(result_json(other), result_json(Config{}));
+}
+
+TEST(ConfigPrint, TheResultKnowsWhenEvaluationsAreWhereTheyMayEndTheRun) {
+  const auto result = [](const std::string& more) {
+    return result_json(parse("data: {validation: 0.1}\ntrain: {early_stopping: {min_delta: 0.5" + more + "}}",
+                             {"evaluation.every_steps=7"}));
+  };
+  EXPECT_THAT(result(""), testing::Not(HasSubstr("early_stopping")));
+  EXPECT_THAT(result(", patience: 3"),
+              testing::AllOf(HasSubstr(R"("evaluation":{"batch":256,"every_steps":7,"metric":"loss"})"),
+                             HasSubstr(R"("train":{"early_stopping":{"min_delta":0.5,"patience":3}})")));
+  EXPECT_EQ(result_json(from_result_json(result(", patience: 3"))), result(", patience: 3"));
 }
 
 TEST(ConfigPrint, AWrittenNumberDoesNotDependOnHowItWasTyped) {

@@ -190,6 +190,19 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"normalization: {running_stats: [ema, 'ema:0.10']}",
               "a.yaml:1:17: normalization.running_stats: ema and ema:0.10 are the same statistic"}));
 
+TEST(ConfigValues, WhatIsBestNeedsAValidationSplit) {
+  const std::string wrong =
+      "needs a validation split, and data.validation is 0; keep a share of the training set for it, as with "
+      "data.validation: 0.1";
+  EXPECT_EQ(
+      mistakes("checkpoint: {best: true}\ntrain: {early_stopping: {patience: 2}}"),
+      "a.yaml:1:14: checkpoint.best: " + wrong + "\na.yaml:2:26: train.early_stopping.patience: " + wrong);
+  EXPECT_EQ(mistakes("", {"checkpoint.best=true"}), "--set checkpoint.best=true: " + wrong);
+  EXPECT_EQ(
+      mistakes("data: {validation: 0.1}\ncheckpoint: {best: true}\ntrain: {early_stopping: {patience: 2}}"),
+      "");
+}
+
 TEST(ConfigValues, AMistakeThatFollowsFromAnotherIsNotTold) {
   EXPECT_EQ(mistakes("batch: {shards: many}\nnormalization: {sync: 16}"),
             "a.yaml:1:17: batch.shards: expected a whole number, 1 to 4096; found 'many'");

@@ -134,6 +134,151 @@ TEST_F(Train, RulesAreTheSameOnAnyNumberOfWorkersAndBelongToTheResult) {
   EXPECT_EQ(bytes("stopped/final.safetensors"), bytes("one/final.safetensors"));
 }
 
+// An evaluation a step; what is best is met in the middle of the run, which is long and hasty.
+class TrainForTheBest : public Train {
+ protected:
+  void SetUp() override {
+    Train::SetUp();
+    config_.data.validation = 0.3;
+    config_.optimizer.lr = 0.5;
+    config_.schedule.epochs = 4;
+    config_.evaluation = {.every_epochs = std::nullopt, .every_steps = 1, .batch = 5};
+    config_.checkpoint = {.every_epochs = std::nullopt, .every_steps = 2, .keep = 100, .best = true};
+  }
+  // The step with the lowest val_loss in metrics.jsonl.
+  std::int64_t best_step(const std::string& run) const {
+    std::pair<double, std::int64_t> best{1e300, 0};
+    for (const auto& line : metrics(run)) {
+      if (line.contains("val_loss")) best = std::min(best, {line.at("val_loss"), line.at("step")});
+    }
+    return best.second;
+  }
+  void expect_same(const std::filesystem::path& run, const std::filesystem::path& other) const {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / other)) {
+      const auto file = std::filesystem::relative(entry.path(), folder_ / other);
+      if (file.extension() == ".safetensors" || file == "digests.jsonl") {
+        EXPECT_EQ(bytes(run / file), bytes(other / file)) << run << "/" << file;
+      }
+    }
+    EXPECT_EQ(metrics(run), metrics(other)) << run;
+  }
+};
+
+TEST_F(TrainForTheBest, TheModelOfTheBestEvaluationIsKept) {
+  config_.checkpoint.every_steps = 1;
+  run(in("run"), 2);
+  const std::int64_t step = best_step("run");
+  ASSERT_LT(step, 12);
+  Trained best = open_trained(folder_ / "run/best.safetensors", {});
+  EXPECT_EQ(best.facts.step, step);
+  Trained then = open_trained(folder_ / fmt::format("run/checkpoints/step-{:08}.safetensors", step), {});
+  EXPECT_TRUE(std::ranges::equal(best.model.arena(), then.model.arena()));
+  Trained last = open_trained(folder_ / "run/final.safetensors", {});
+  EXPECT_FALSE(std::ranges::equal(best.model.arena(), last.model.arena()));
+}
+
+TEST_F(TrainForTheBest, AnyNumberOfWorkersKeepsTheSame) {
+  run(in("one"), 1);
+  for (const int workers : {2, 3}) {
+    const std::string name = "workers" + std::to_string(workers);
+    run(in(name), workers);
+    expect_same(name, "one");
+  }
+}
+
+TEST_F(TrainForTheBest, AResumedRunKeepsTheSame) {
+  run(in("whole"), 2);
+  for (const std::int64_t step : {1, 4, 7, 11}) {
+    const std::string name = "stopped" + std::to_string(step);
+    Config config = in(name);
+    config.train.stop_at_step = step;
+    run(config, 3);
+    // A run that was killed later than it saved may have kept a better one already.
+    if (step == 4)
+      std::filesystem::copy(folder_ / "whole/best.safetensors", folder_ / name / "best.safetensors",
+                            std::filesystem::copy_options::overwrite_existing);
+    if (step == 7) std::ofstream(folder_ / name / "best.safetensors") << "broken";
+    run(in(name), 1, Open::resume);
+    if (step != 7 || best_step("whole") > 7) expect_same(name, "whole");
+  }
+}
+
+TEST_F(TrainForTheBest, KeepingItChangesNoByteOfTheRest) {
+  run(in("run"), 2);
+  config_.checkpoint.best = false;
+  run(in("other"), 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "other/best.safetensors"));
+  expect_same("run", "other");
+}
+
+// No evaluation is better by 100 than the first.
+class TrainToAnEarlyEnd : public TrainForTheBest {
+ protected:
+  void SetUp() override {
+    TrainForTheBest::SetUp();
+    config_.train.early_stopping = {.patience = 4, .min_delta = 100};
+  }
+};
+
+TEST_F(TrainToAnEarlyEnd, TheRunEndsFinishedWhenItsPatienceDoes) {
+  EXPECT_EQ(run(in("run"), 2), Outcome::finished);
+  EXPECT_EQ(metrics("run").back().at("step"), 5);
+  EXPECT_EQ(open_trained(folder_ / "run/final.safetensors", {}).facts.step, 5);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/checkpoints/step-00000005.safetensors"))
+      << "not due, but the last";
+
+  const std::string before = bytes("run/metrics.jsonl");
+  EXPECT_EQ(run(in("run"), 3, Open::resume), Outcome::finished);
+  EXPECT_EQ(bytes("run/metrics.jsonl"), before) << "a finished run went on";
+}
+
+TEST_F(TrainToAnEarlyEnd, TheRunEndsWithItsScheduleWhereEvaluationsGetBetter) {
+  config_.train.early_stopping = {.patience = 12, .min_delta = 0};
+  run(in("run"), 2);
+  EXPECT_EQ(open_trained(folder_ / "run/final.safetensors", {}).facts.step, 12);
+}
+
+TEST_F(TrainToAnEarlyEnd, AnyNumberOfWorkersAndAnyStopEndAtTheSameStep) {
+  run(in("one"), 1);
+  for (const int workers : {2, 3}) {
+    const std::string name = "workers" + std::to_string(workers);
+    run(in(name), workers);
+    expect_same(name, "one");
+  }
+  for (const std::int64_t step : {1, 2, 3, 4}) {
+    const std::string name = "stopped" + std::to_string(step);
+    Config config = in(name);
+    config.train.stop_at_step = step;
+    EXPECT_EQ(run(config, 2), Outcome::stopped);
+    EXPECT_EQ(run(in(name), 3, Open::resume), Outcome::finished);
+    expect_same(name, "one");
+  }
+}
+
+TEST_F(TrainToAnEarlyEnd, MorePatienceGoesOnFromTheEnd) {
+  run(in("run"), 2);
+  config_.train.early_stopping.patience = 6;
+  EXPECT_EQ(run(in("run"), 3, Open::resume), Outcome::finished);
+  run(in("at once"), 1);
+  EXPECT_EQ(bytes("run/final.safetensors"), bytes("at once/final.safetensors"));
+  EXPECT_EQ(metrics("run"), metrics("at once"));
+}
+
+TEST_F(TrainToAnEarlyEnd, WhatDecidesTheEndMayNotChangeOnTheWay) {
+  Config config = in("run");
+  config.train.stop_at_step = 3;
+  run(config, 2);
+  for (const auto change : {+[](Config& it) { it.evaluation.every_steps = 2; },
+                            +[](Config& it) { it.train.early_stopping.patience = 3; },
+                            +[](Config& it) { it.train.early_stopping.min_delta = 0; },
+                            +[](Config& it) { it.evaluation.metric = EvaluationConfig::Metric::accuracy; },
+                            +[](Config& it) { it.train.early_stopping.patience = 0; }}) {
+    Config changed = in("run");
+    change(changed);
+    EXPECT_THROW(run(changed, 2, Open::resume), DataError);
+  }
+}
+
 TEST_F(Train, TheGradientNormIsToldWhereItIsAskedFor) {
   run(in("not clipped"), 2);
   EXPECT_FALSE(metrics("not clipped")[0].contains("grad_norm"));
