@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "layers/tensor/shape.h"
-#include "trainer/export/protobuf.h"
+#include "trainer/encoding/protobuf.h"
 
 namespace lockstep {
 

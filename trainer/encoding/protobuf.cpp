@@ -1,6 +1,8 @@
-#include "trainer/export/protobuf.h"
+#include "trainer/encoding/protobuf.h"
 
 #include <bit>
+
+#include "trainer/encoding/little_endian.h"
 
 namespace lockstep {
 
@@ -11,8 +13,18 @@ void ProtobufMessage::integer(int field, std::int64_t value) {
 
 void ProtobufMessage::real(int field, float value) {
   tag(field, Wire::four_bytes);
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  for (unsigned shift = 0; shift < 32; shift += 8) encoded_ += static_cast<char>((bits >> shift) & 0xFFU);
+  append_little_endian(encoded_, std::bit_cast<std::uint32_t>(value));
+}
+
+void ProtobufMessage::real(int field, double value) {
+  tag(field, Wire::eight_bytes);
+  append_little_endian(encoded_, std::bit_cast<std::uint64_t>(value));
+}
+
+void ProtobufMessage::reals(int field, std::span<const double> values) {
+  tag(field, Wire::length_delimited);
+  varint(values.size_bytes());
+  for (const double value : values) append_little_endian(encoded_, std::bit_cast<std::uint64_t>(value));
 }
 
 void ProtobufMessage::bytes(int field, std::string_view value) {

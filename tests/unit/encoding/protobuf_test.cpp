@@ -1,6 +1,8 @@
-#include "trainer/export/protobuf.h"
+#include "trainer/encoding/protobuf.h"
 
 #include <gmock/gmock.h>
+
+#include <array>
 
 namespace lockstep {
 namespace {
@@ -40,6 +42,17 @@ TEST(Protobuf, EdgesOfNumbers) {
   ProtobufMessage real;
   real.real(1, -1.5F);  // 0xBFC00000
   EXPECT_EQ(real.encoded(), bytes({0x0D, 0x00, 0x00, 0xC0, 0xBF}));
+
+  ProtobufMessage wide;
+  wide.real(1, -1.5);  // 0xBFF8000000000000
+  EXPECT_EQ(wide.encoded(), bytes({0x09, 0, 0, 0, 0, 0, 0, 0xF8, 0xBF}));
+}
+
+TEST(Protobuf, RepeatedNumbersArePacked) {
+  ProtobufMessage message;
+  const std::array values{1.0, -1.5};
+  message.reals(6, values);
+  EXPECT_EQ(message.encoded(), bytes({0x32, 16, 0, 0, 0, 0, 0, 0, 0xF0, 0x3F, 0, 0, 0, 0, 0, 0, 0xF8, 0xBF}));
 }
 
 TEST(Protobuf, ALargeFieldNumberTakesTwoBytes) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,8 @@ class ProtobufMessage {
  public:
   void integer(int field, std::int64_t value);
   void real(int field, float value);
+  void real(int field, double value);
+  void reals(int field, std::span<const double> values);  // packed
   // Text, raw bytes, or another message.
   void bytes(int field, std::string_view value);
   void message(int field, const ProtobufMessage& value) { bytes(field, value.encoded_); }
@@ -18,7 +21,7 @@ class ProtobufMessage {
   const std::string& encoded() const { return encoded_; }
 
  private:
-  enum class Wire : std::uint8_t { varint = 0, length_delimited = 2, four_bytes = 5 };
+  enum class Wire : std::uint8_t { varint = 0, eight_bytes = 1, length_delimited = 2, four_bytes = 5 };
   void tag(int field, Wire wire);
   void varint(std::uint64_t value);
 
