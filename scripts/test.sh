@@ -13,7 +13,7 @@ esac
 
 install_packages build test
 make_python
-[[ ! -f build/python.missing ]] || say "interop.safetensors and interop.onnx are skipped: $(cat build/python.missing)"
+[[ ! -f build/python.missing ]] || say "interop.safetensors, interop.onnx and interop.tensorboard are skipped: $(cat build/python.missing)"
 no_hosts=$(python3 -B tests/cluster/hosts.py)
 [[ -z $no_hosts ]] || say "drill.two_hosts is skipped: $no_hosts"
 cmake --preset release -DLOCKSTEP_TESTS=ON

@@ -270,7 +270,8 @@ class Training {
     auto& early = session_.counters().early_stopping;
     if (early) count_evaluation(*early, step(), scores[0], config_);
     if (config_.checkpoint.best) keep_best(scores[0]);
-    if (recorder_ != nullptr && !is_told) attempt([&] { recorder_->evaluated(step(), scores, taken); });
+    if (recorder_ != nullptr && !is_told)
+      attempt([&] { recorder_->evaluated(step(), scores, taken, session_.model().state()); });
   }
 
   void keep_best(const Score& score) {

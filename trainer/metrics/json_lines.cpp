@@ -1,10 +1,5 @@
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -47,30 +42,20 @@ void drop_lines(const fs::path& file, std::int64_t keep_until) {
   output.commit();
 }
 
+GrowingFile opened(const fs::path& file, std::int64_t keep_until) {
+  std::error_code error;
+  if (fs::is_regular_file(file, error)) drop_lines(file, keep_until);
+  return GrowingFile(file);
+}
+
 }  // namespace
 
-JsonLines::JsonLines(fs::path file, std::int64_t keep_until) : file_(std::move(file)) {
-  std::error_code error;
-  if (fs::is_regular_file(file_, error)) drop_lines(file_, keep_until);
-  descriptor_.reset(::open(file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  if (!descriptor_.valid()) throw_system_error(file_, "cannot be written");
-}
-
-void JsonLines::write(const std::string& json) {
-  unwritten_ += json + '\n';
-  flush();
-}
-
-void JsonLines::flush() {
-  while (!unwritten_.empty()) {
-    unwritten_.erase(0, write_some(descriptor_, std::as_bytes(std::span(unwritten_)), file_));
-  }
-}
+JsonLines::JsonLines(const fs::path& file, std::int64_t keep_until) : file_(opened(file, keep_until)) {}
 
 bool JsonLines::holds(std::int64_t step, const std::string& key) const {
   std::error_code error;
-  if (!fs::is_regular_file(file_, error)) return false;  // a pipe that somebody put in its place
-  std::istringstream lines(read_text(file_));
+  if (!fs::is_regular_file(file_.path(), error)) return false;  // a pipe that somebody put in its place
+  std::istringstream lines(read_text(file_.path()));
   for (std::string line; std::getline(lines, line);) {
     const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (object.is_object() && object.contains(key) && object.contains("step") && object["step"] == step) {
@@ -78,12 +63,6 @@ bool JsonLines::holds(std::int64_t step, const std::string& key) const {
     }
   }
   return false;
-}
-
-void JsonLines::sync() {
-  flush();
-  // EINVAL: no file, but a pipe that somebody put in its place.
-  if (::fsync(descriptor_.get()) != 0 && errno != EINVAL) throw_system_error(file_, "cannot be written");
 }
 
 }  // namespace lockstep

@@ -6,32 +6,27 @@
 #include <optional>
 #include <string>
 
-#include "trainer/checkpoint/atomic_file.h"
+#include "trainer/metrics/growing_file.h"
 
 namespace lockstep {
 
 // Lines of metrics.jsonl and digests.jsonl, one JSON object each, written a line at a time. Failures are
-// DataError with the path and the system's reason. What could not be written is kept, and goes first with the
-// next line, so that a disk that was full for a while leaves neither a gap nor a torn line.
+// those of GrowingFile.
 class JsonLines {
  public:
   // Opens for appending, after dropping every line whose "step" is beyond `keep_until` and every one that is
   // torn (no JSON object), so that a resumed run goes on without gap or repeat. A file with nothing to drop
   // is left as it is; another is replaced all or nothing.
-  JsonLines(std::filesystem::path file, std::int64_t keep_until);
+  JsonLines(const std::filesystem::path& file, std::int64_t keep_until);
   // One JSON object in one line, without the line's end.
-  void write(const std::string& json);
+  void write(const std::string& json) { file_.write(json + '\n'); }
   // Whether the file has a line of that step with that key.
   bool holds(std::int64_t step, const std::string& key) const;
   // Brings all lines so far to the disk.
-  void sync();
+  void sync() { file_.sync(); }
 
  private:
-  void flush();
-
-  std::filesystem::path file_;
-  FileDescriptor descriptor_;
-  std::string unwritten_;
+  GrowingFile file_;
 };
 
 // One progress line: percent, step, epoch, loss, accuracy, images/s, time left. Where standard error is a
