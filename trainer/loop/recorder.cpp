@@ -7,6 +7,7 @@
 #include "comm/base/error.h"
 #include "comm/base/log.h"
 #include "trainer/config/config.h"
+#include "trainer/metrics/summary.h"
 
 namespace lockstep {
 
@@ -108,6 +109,10 @@ void Recorder::say(const std::string& text) {
 void Recorder::warn(const std::string& text) {
   progress_.clear();
   spdlog::warn("{}", text);
+}
+
+void Recorder::summarize() {
+  attempt([&] { progress_.show(fmt::format("\n{}\n", summary_table(metrics_.text()))); });
 }
 
 void Recorder::digested(const std::string& line) {

@@ -50,6 +50,8 @@ class Recorder {
   // A line on standard error, beside the progress line.
   void say(const std::string& text);
   void warn(const std::string& text);
+  // A table of the whole run, for who looks on.
+  void summarize();
 
   // Brings the lines so far to the disk. A line that could not be written when it came was warned of and
   // kept; one that still cannot is a DataError.

@@ -325,6 +325,7 @@ class Training {
     if (saver_.saved_step() != step() || step() == 0) save_as_it_is(true);
     raise_failure();
     if (recorder_ != nullptr) {
+      recorder_->summarize();
       recorder_->say(fmt::format(
           "stopped after step {} of {}{}, and saved; go on with --resume{}", step(), session_.steps().total,
           TimeLimit::is_over() ? ", as train.max_time was over" : "", saver_.failures()));
@@ -347,6 +348,7 @@ class Training {
           config_.evaluation.metric == EvaluationConfig::Metric::loss ? "val_loss" : "val_accuracy",
           early->best, early->not_better));
     }
+    recorder_->summarize();
     recorder_->say(fmt::format("finished {} steps at {:.0f} images/s; {}{}", step(),
                                recorder_->images_per_s(), directory_->final_file().string(),
                                saver_.failures()));

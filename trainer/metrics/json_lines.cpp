@@ -52,10 +52,13 @@ GrowingFile opened(const fs::path& file, std::int64_t keep_until) {
 
 JsonLines::JsonLines(const fs::path& file, std::int64_t keep_until) : file_(opened(file, keep_until)) {}
 
-bool JsonLines::holds(std::int64_t step, const std::string& key) const {
+std::string JsonLines::text() const {
   std::error_code error;
-  if (!fs::is_regular_file(file_.path(), error)) return false;  // a pipe that somebody put in its place
-  std::istringstream lines(read_text(file_.path()));
+  return fs::is_regular_file(file_.path(), error) ? read_text(file_.path()) : "";
+}
+
+bool JsonLines::holds(std::int64_t step, const std::string& key) const {
+  std::istringstream lines(text());
   for (std::string line; std::getline(lines, line);) {
     const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (object.is_object() && object.contains(key) && object.contains("step") && object["step"] == step) {

@@ -20,6 +20,8 @@ class JsonLines {
   JsonLines(const std::filesystem::path& file, std::int64_t keep_until);
   // One JSON object in one line, without the line's end.
   void write(const std::string& json) { file_.write(json + '\n'); }
+  // All lines so far; empty where it is no file, but a pipe that somebody put in its place.
+  std::string text() const;
   // Whether the file has a line of that step with that key.
   bool holds(std::int64_t step, const std::string& key) const;
   // Brings all lines so far to the disk.
@@ -45,6 +47,8 @@ class Progress {
   void update(const State& state);
   // Ends the drawn line, so that a log line can follow.
   void clear();
+  // A text of whole lines for who looks on: on a terminal alone.
+  void show(const std::string& text);
 
  private:
   using Clock = std::chrono::steady_clock;

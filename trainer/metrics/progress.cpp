@@ -1,10 +1,10 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdio>
 
 #include "comm/base/log.h"
 #include "trainer/metrics/metrics.h"
+#include "trainer/metrics/terminal.h"
 
 namespace lockstep {
 namespace {
@@ -34,10 +34,7 @@ std::string progress_text(const Progress::State& state, std::optional<std::chron
 }
 
 Progress::Progress(bool enabled, std::int64_t first_step)
-    : enabled_(enabled),
-      terminal_(::isatty(STDERR_FILENO) == 1),
-      first_step_(first_step),
-      start_(Clock::now()) {}
+    : enabled_(enabled), terminal_(is_on_terminal()), first_step_(first_step), start_(Clock::now()) {}
 
 void Progress::update(const State& state) {
   if (!enabled_) return;
@@ -65,6 +62,12 @@ void Progress::clear() {
   if (!drawn_) return;
   fmt::print(stderr, "\n");
   drawn_ = false;
+}
+
+void Progress::show(const std::string& text) {
+  if (!enabled_ || !terminal_) return;
+  clear();
+  fmt::print(stderr, "{}", text);
 }
 
 }  // namespace lockstep
