@@ -151,6 +151,7 @@ class Training {
   template <class Fetch>
   bool asked_to_stop(const Fetch& fetch) {
     enum : std::int64_t { go_on, leave, failed };
+    step_start_ = Clock::now();
     comm_.set_phase(fmt::format("step {}", step() + 1));
     attempt(fetch);
     const std::int64_t mine = failure_ || divergence_ ? failed : stop_requested() ? leave : go_on;
@@ -198,7 +199,6 @@ class Training {
   // All workers diverge alike, unless the memory of one failed. So a divergence is kept until it is told to
   // all, and nothing is made of the weights before that.
   void train_on(const LoadedBatch& batch) {
-    const auto start = Clock::now();
     Model& model = session_.model();
     const double lr =
         learning_rate(config_.schedule, config_.optimizer.lr, session_.steps().per_epoch, step());
@@ -213,7 +213,7 @@ class Training {
       divergence_ = std::current_exception();
     }
     ++session_.counters().step;
-    trained.seconds = since(start);
+    trained.seconds = since(step_start_);
     if (recorder_ != nullptr) trained_ = trained;
   }
 
@@ -362,6 +362,7 @@ class Training {
   Saver saver_;
   std::vector<std::size_t> entries_;
   Snapshot before_;                           // the last step; with train.on_divergence: skip
+  Clock::time_point step_start_;              // when its batch was first waited for
   std::optional<Recorder::Trained> trained_;  // the last step, not recorded yet; on rank 0
   std::exception_ptr divergence_;             // of the last step
   std::exception_ptr failure_;
