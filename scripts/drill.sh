@@ -9,7 +9,7 @@ source "$(dirname "$0")/lib.sh"
 declare -A full=(
   [saves]='--trials 500'
   [two_hosts]='--trials 60'
-  [restarts]='--seconds 600 --work 600 --kill-every 20 --least-share 0.8'
+  [restarts]='--seconds 600 --work 450 --kill-every 20 --least-share 0.8'
 )
 trials='--trials 300'
 

@@ -47,7 +47,7 @@ class Job:
         return self
 
     def start(self, workers):
-        full = command(["train", self.config, "--resume"], workers, launcher=LAUNCH, options=["--pause", "0.5"])
+        full = command(["train", self.config, "--resume"], workers, launcher=LAUNCH, options=["--pause", "0.1"])
         with self.said.open("w") as said:
             self.process = subprocess.Popen(full, stderr=said, start_new_session=True)
 
