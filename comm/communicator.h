@@ -50,6 +50,13 @@ class Operation {
   virtual std::vector<int> missing() { return {}; }
 };
 
+// How messages reach the other workers, in the words of whoever carries them.
+struct Links {
+  std::string within_host;
+  std::string between_hosts;
+  std::string carrier;  // "Open MPI v4.1.4, pml ob1"
+};
+
 class Communicator;
 
 // A collective under way. The buffers it was given belong to it until it has finished. Dropping one that has
@@ -101,6 +108,8 @@ class Communicator {
   int rank() const { return rank_; }
   int size() const { return size_; }
   virtual std::string_view transport() const = 0;
+  // What this worker's transport can tell of it; empty words where it cannot.
+  virtual Links links() const { return {}; }
 
   // How long a worker waits for the others in one collective before it gives up on them. Only waiting counts:
   // time that it computes between two polls does not.

@@ -12,6 +12,7 @@
 #include "comm/mpi/calls.h"
 #include "comm/mpi/exchange.h"
 #include "comm/mpi/inquiry.h"
+#include "comm/mpi/links.h"
 #include "comm/watch/call_history.h"
 
 namespace lockstep {
@@ -112,6 +113,7 @@ class MpiCommunicator final : public Communicator {
   }
 
   std::string_view transport() const override { return "mpi"; }
+  Links links() const override { return ask_mpi_for_links(); }
 
   [[noreturn]] void abort(ExitCode code) override {
     flush_output();

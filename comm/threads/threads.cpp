@@ -49,6 +49,7 @@ class ThreadCommunicator final : public Communicator {
  public:
   ThreadCommunicator(int rank, int size, Hub& hub) : Communicator(rank, size), hub_(hub) {}
   std::string_view transport() const override { return "threads"; }
+  Links links() const override { return {"memory of one process", "", ""}; }
   [[noreturn]] void abort(ExitCode code) override { leave_process(code); }
 
  protected:

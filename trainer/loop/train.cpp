@@ -18,6 +18,7 @@
 #include "trainer/loop/digests.h"
 #include "trainer/loop/evaluate.h"
 #include "trainer/loop/identity.h"
+#include "trainer/loop/launch_report.h"
 #include "trainer/loop/precise.h"
 #include "trainer/loop/recorder.h"
 #include "trainer/loop/saver.h"
@@ -384,6 +385,7 @@ Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open)
   comm.set_phase("start");
   require_equal_hosts(comm);
   require_equal_configs(comm, config);
+  report_launch(comm, config);
   Session session(comm, config, open_inputs(comm, config));
   comm.set_phase("start");
   const bool resume = open == RunDirectory::Open::resume;
