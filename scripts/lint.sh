@@ -13,7 +13,7 @@ say "clang-format"
 sources '*.cpp' '*.h' | xargs clang-format --dry-run -Werror
 
 say "shellcheck"
-{ sources '*.sh'; echo .ci/run; } | xargs shellcheck -x -P SCRIPTDIR
+{ sources '*.sh' '*.sbatch'; echo .ci/run; } | xargs shellcheck -x -P SCRIPTDIR
 
 say "clang-tidy"
 if (($#)); then

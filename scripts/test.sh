@@ -14,8 +14,9 @@ esac
 install_packages build test
 make_python
 [[ ! -f build/python.missing ]] || say "interop.safetensors, interop.onnx and interop.tensorboard are skipped: $(cat build/python.missing)"
-no_hosts=$(python3 -B tests/cluster/hosts.py)
-[[ -z $no_hosts ]] || say "drill.two_hosts is skipped: $no_hosts"
+skipped() { [[ -z $2 ]] || say "$1 is skipped: $2"; }
+skipped drill.two_hosts "$(python3 -B tests/cluster/hosts.py)"
+skipped cluster.under_slurm "$(python3 -B tests/cluster/slurm.py)"
 cmake --preset release -DLOCKSTEP_TESTS=ON
 cmake --build --preset release
 ctest --preset release -j "$(nproc)"
