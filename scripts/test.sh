@@ -16,6 +16,7 @@ make_python
 [[ ! -f build/python.missing ]] || say "interop.safetensors, interop.onnx and interop.tensorboard are skipped: $(cat build/python.missing)"
 skipped() { [[ -z $2 ]] || say "$1 is skipped: $2"; }
 skipped drill.two_hosts "$(python3 -B tests/cluster/hosts.py)"
+skipped cluster.over_ssh "$(python3 -B tests/cluster/over_ssh.py --missing)"
 skipped cluster.under_slurm "$(python3 -B tests/cluster/slurm.py)"
 cmake --preset release -DLOCKSTEP_TESTS=ON
 cmake --build --preset release

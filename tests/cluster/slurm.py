@@ -99,8 +99,8 @@ class Slurm:
         self.wait_until(munge["socket"].exists, "munged")
         self.daemon("slurmctld", "-D", "-f", conf)
         self.daemon("slurmd", "-D", "-f", conf)
-        self.wait_until(lambda: self.call("sinfo", "--noheader", "--format", "%T", "-p", "batch", check=False) == "idle",
-                        "an idle node")
+        state = ["sinfo", "--noheader", "--format", "%T", "-p", "batch"]
+        self.wait_until(lambda: self.call(*state, check=False) == "idle", "an idle node")
 
     def daemon(self, *command):
         with (self.folder / f"{command[0]}.said").open("w") as said:

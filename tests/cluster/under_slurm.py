@@ -29,11 +29,11 @@ cases = Cases()
 
 
 class Job:
-    def __init__(self, slurm, room, *arguments, workers=2, options=()):
+    def __init__(self, slurm, room, *arguments, workers=2):
         self.slurm, self.room = slurm, room
         self.log = room.folder / "job.log"
-        self.number = slurm.call("sbatch", "--parsable", "--ntasks", workers, "--output", self.log, "--chdir", room.folder,
-                                 *options, SBATCH, room.config, *arguments)
+        self.number = slurm.call("sbatch", "--parsable", "--ntasks", workers, "--output", self.log,
+                                 "--chdir", room.folder, SBATCH, room.config, *arguments)
 
     def state(self):
         return self.slurm.job(self.number)["JobState"]

@@ -108,8 +108,8 @@ def messages_go_where_it_is_told(room):
     calls = {}
     for way, options in {"shared memory": [], "TCP": ["--mca", "btl_tcp_exclusivity", "100000"]}.items():
         file = room.folder / "calls"
-        traced = ["strace", "-f", "-qq", "-o", file, "-e", "trace=writev", LOCKSTEP, "train", room.config, "--overwrite"]
-        result = launch([*options, *traced], [LOCKSTEP, "train", room.config, "--overwrite"])
+        train = [LOCKSTEP, "train", room.config, "--overwrite"]
+        result = launch([*options, "strace", "-f", "-qq", "-o", file, "-e", "trace=writev", *train], train)
         expect(result.code == 0 and f"messages: {way}" in result.err, f"code {result.code}: {result.err}")
         calls[way] = file.read_text().count("writev(")
     steps = 4
