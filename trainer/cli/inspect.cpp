@@ -5,15 +5,14 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "comm/base/text.h"
 #include "layers/ops/threads.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/cli/commands.h"
+#include "trainer/cli/inspect_table.h"
 #include "trainer/config/config.h"
 #include "trainer/data/dataset.h"
 #include "trainer/loop/digests.h"
 #include "trainer/loop/inference.h"
-#include "trainer/loop/memory.h"
 #include "trainer/loop/setup.h"
 #include "trainer/optim/optimizer.h"
 
@@ -96,7 +95,11 @@ ordered_json describe_tensors(const std::vector<TensorView>& tensors, bool diges
   ordered_json report;
   std::string all;
   for (const TensorView& tensor : tensors) {
-    ordered_json row{{"name", tensor.name}, {"dtype", name_of(tensor.dtype)}, {"shape", tensor.dims}};
+    ordered_json row{{"name", tensor.name},
+                     {"dtype", name_of(tensor.dtype)},
+                     {"shape", tensor.dims},
+                     {"values", elements(tensor.dims)},
+                     {"bytes", tensor.bytes.size()}};
     add_range(row, tensor);
     if (digests) {
       row["digest"] = digest(tensor.bytes);
@@ -144,36 +147,6 @@ ordered_json inspect_config(const std::string& path, bool digests, bool plan) {
   return report;
 }
 
-std::string number(const ordered_json& row, const char* key) {
-  if (!row.contains(key)) return "-";
-  const ordered_json& value = row[key];
-  return value.is_number_float() ? fmt::format("{:.5g}", value.get<double>()) : value.dump();
-}
-
-void print(const ordered_json& report) {
-  constexpr std::size_t whole = std::string::npos;
-  fmt::print("{:<44} {:<5} {:<20} {:>12} {:>12} {:>12}\n", "tensor", "type", "shape", "min", "max", "mean");
-  for (const ordered_json& row : report.value("tensors", ordered_json::array())) {
-    fmt::print("{:<44} {:<5} {:<20} {:>12} {:>12} {:>12}{}\n",
-               printable(row["name"].get<std::string>(), whole), row["dtype"].get<std::string>(),
-               to_string(row["shape"].get<Dims>()), number(row, "min"), number(row, "max"),
-               number(row, "mean"),
-               row.contains("digest") ? fmt::format("  {}", row["digest"].get<std::string>()) : "");
-  }
-  if (report.contains("digest")) fmt::print("digest of all: {}\n", report["digest"].get<std::string>());
-  if (report.contains("metadata")) {
-    fmt::print("\nmetadata\n");
-    for (const auto& [key, value] : report["metadata"].items()) {
-      fmt::print("  {}: {}\n", printable(key, whole), printable(value.get<std::string>(), whole));
-    }
-  }
-  if (report.contains("plan_bytes")) {
-    fmt::print("\nthe plan needs {} on one worker\n",
-               readable_bytes(report["plan_bytes"].get<std::size_t>()));
-  }
-  if (report.contains("plan")) fmt::print("\nplan\n{}\n", report["plan"].get<std::string>());
-}
-
 }  // namespace
 
 int run_inspect(const std::vector<std::string>& arguments) {
@@ -190,7 +163,7 @@ int run_inspect(const std::vector<std::string>& arguments) {
   if (options->has("json")) {
     fmt::print("{}\n", report.dump());
   } else {
-    print(report);
+    fmt::print("{}", inspect_table(report));
   }
   return 0;
 }

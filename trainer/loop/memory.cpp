@@ -77,6 +77,8 @@ void check_memory(std::size_t needed, const MemoryLimit& limit) {
 }
 
 std::string readable_bytes(std::size_t bytes) {
+  if (bytes < (1 << 10)) return fmt::format("{} B", bytes);
+  if (bytes < (1 << 20) / 10) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / (1 << 10));
   const double mib = static_cast<double>(bytes) / (1 << 20);
   if (mib >= 1024) return fmt::format("{:.1f} GiB", mib / 1024);
   return fmt::format("{:.{}f} MiB", mib, mib < 10 ? 1 : 0);

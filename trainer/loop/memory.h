@@ -22,7 +22,7 @@ MemoryLimit memory_limit(std::int64_t memory_mib, std::size_t available, int wor
 // Throws UsageError with the remedies where `needed` does not fit.
 void check_memory(std::size_t needed, const MemoryLimit& limit);
 
-// "812 MiB", "3.1 GiB".
+// "12 B", "3.1 KiB", "812 MiB", "3.1 GiB".
 std::string readable_bytes(std::size_t bytes);
 
 }  // namespace lockstep
