@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "comm/base/error.h"
+#include "layers/model/custom_layer.h"
 #include "layers/model/zoo.h"
 #include "layers/nn/batch_norm.h"
 #include "layers/nn/conv2d.h"
@@ -81,6 +82,9 @@ class Builder {
   }
   ValueId append(const DropoutSpec& spec, const std::string& name, ValueId x) {
     return add<Dropout>(name, x, spec.probability, seed_);
+  }
+  ValueId append(const CustomSpec& spec, const std::string& name, ValueId x) {
+    return graph_.add(make_layer(spec, {.name = name, .input = shape(x), .seed = seed_}), {x});
   }
   ValueId append(const ResidualSpec& spec, const std::string& name, ValueId x) {
     if (spec.body.empty())

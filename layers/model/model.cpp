@@ -136,19 +136,12 @@ void Model::initialize() {
     const auto normal = [&](const auto& bits) {
       return static_cast<float>(parameter.deviation * Random::normal(bits[0], bits[1]));
     };
+    if (parameter.start) {
+      std::ranges::fill(values, static_cast<float>(*parameter.start));
+      continue;
+    }
     for (std::size_t i = 0; i < values.size(); ++i) {
-      switch (parameter.role) {
-        case Parameter::Role::norm_scale:
-          values[i] = 1.0F;
-          break;
-        case Parameter::Role::norm_shift:
-          values[i] = 0.0F;
-          break;
-        case Parameter::Role::weight:
-        case Parameter::Role::bias:
-          values[i] = parameter.deviation > 0 ? normal(random.bits(i)) : uniform(random.bits(i));
-          break;
-      }
+      values[i] = parameter.deviation > 0 ? normal(random.bits(i)) : uniform(random.bits(i));
     }
   }
   impl_->running.reset();

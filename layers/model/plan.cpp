@@ -62,10 +62,14 @@ bool Plan::has_partials(const Action& action) const {
   return !range.empty() && static_cast<std::size_t>(range.begin) < parameters_.bucketed();
 }
 
-const float* Plan::parameter(const PlanOp& op, std::size_t number) const {
+std::array<const float*, max_parameters> Plan::parameters(const PlanOp& op) const {
+  std::array<const float*, max_parameters> values{};
   const Range range = parameters_.of(*op.layer);
-  if (static_cast<std::int64_t>(number) >= range.size()) return nullptr;
-  return arena_ + parameters_.all()[static_cast<std::size_t>(range.begin) + number].offset;
+  for (std::int64_t i = 0; i < range.size(); ++i) {
+    values[static_cast<std::size_t>(i)] =
+        arena_ + parameters_.all()[static_cast<std::size_t>(range.begin + i)].offset;
+  }
+  return values;
 }
 
 Plan::Compiled& Plan::compiled(std::int64_t samples) {
@@ -205,9 +209,7 @@ void Plan::prepare(Run& run) {
   }
   for (Compiled* shape : shapes) {
     for (std::size_t op = 0; op < program_.ops.size(); ++op) {
-      if (shape->kernels[op]) {
-        shape->kernels[op]->prepare({parameter(program_.ops[op], 0), parameter(program_.ops[op], 1)});
-      }
+      if (shape->kernels[op]) shape->kernels[op]->prepare(parameters(program_.ops[op]));
     }
   }
 }
@@ -279,14 +281,13 @@ void Plan::execute_kernel(Run& run, const Action& action, std::size_t shard, int
   const PlanOp& op = program_.ops[index(action.op)];
   const Compiled& shape = *run.shapes[shard];
   const Kernel& kernel = *shape.kernels[index(action.op)];
-  const std::array parameters{parameter(op, 0), parameter(op, 1)};
   const std::array inputs{view.input(action.inputs[0]), view.input(action.inputs[1])};
   const ShardPosition position{
       .thread = thread, .step = run.step, .first_sample = run.shards[shard].first_sample};
   if (action.kind == Action::Kind::forward) {
     kernel.forward({.inputs = inputs,
                     .output = view.floats(action.output),
-                    .parameters = parameters,
+                    .parameters = parameters(op),
                     .saved = view.bytes(action.saved),
                     .scratch = view.scratch(),
                     .position = position});
@@ -301,7 +302,7 @@ void Plan::execute_kernel(Run& run, const Action& action, std::size_t shard, int
                    .output = view.floats(action.output),
                    .output_gradient = view.floats(action.output_gradient),
                    .input_gradients = gradients,
-                   .parameters = parameters,
+                   .parameters = parameters(op),
                    .parameter_gradients = view.partials(action),
                    .saved = view.bytes(action.saved),
                    .scratch = view.scratch(),
@@ -341,11 +342,12 @@ void Plan::execute_norm(Run& run, const Action& action, std::size_t shard, int t
     norm::backward_sums(x, view.floats(action.output), view.floats(action.output_gradient), op.relu,
                         op.residual, affine, rows, channels, view.floats(action.input_gradients[1]),
                         action.accumulate_residual, sums.data());
-    const auto [scale, shift] = view.partials(action);
-    if (scale != nullptr) {
+    const auto partials = view.partials(action);
+    if (float* const scale = partials[0]; scale != nullptr) {
       const auto half = static_cast<std::size_t>(channels);
       std::ranges::transform(sums.subspan(half), scale, [](double sum) { return static_cast<float>(sum); });
-      std::ranges::transform(sums.first(half), shift, [](double sum) { return static_cast<float>(sum); });
+      std::ranges::transform(sums.first(half), partials[1],
+                             [](double sum) { return static_cast<float>(sum); });
     }
     return;
   }
@@ -369,7 +371,8 @@ void Plan::meet(Run& run, const Segment& segment) {
   const PlanOp& op = program_.ops[index(segment.norm)];
   const auto norm = index(norm_numbers_[index(segment.norm)]);
   if (!segment.backward) {
-    run.statistics->meet_moments(*run.comm, norm, parameter(op, 0), parameter(op, 1));
+    const auto affine = parameters(op);
+    run.statistics->meet_moments(*run.comm, norm, affine[0], affine[1]);
     return;
   }
   run.statistics->meet_sums(*run.comm, norm);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -99,7 +100,7 @@ class Plan {
   void take_final_gradients(const Training& training, int op) const;
   void fold_gradients(Run& run, const Segment& segment);
   norm::Affine affine_of(const Run& run, std::size_t norm, std::size_t shard) const;
-  const float* parameter(const PlanOp& op, std::size_t number) const;
+  std::array<const float*, max_parameters> parameters(const PlanOp& op) const;
   bool has_partials(const Action& action) const;
 
   const ParameterTable& parameters_;

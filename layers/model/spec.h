@@ -1,13 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "layers/tensor/shape.h"
 
-// A network as a user writes it: plain values, no pointers. The builder turns it into a graph.
+// A network as a user writes it: plain values. The builder turns it into a graph.
 namespace lockstep {
 
 struct Conv2dSpec {
@@ -50,10 +52,30 @@ struct ResidualSpec {
   std::vector<LayerSpec> shortcut;
 };
 
+// What was given for the attributes of a custom layer, and the defaults of the others, by name. The readers
+// throw std::logic_error where the layer's type has no such attribute of that kind.
+struct Attributes {
+  using Value = std::variant<std::int64_t, double, bool, std::string>;
+
+  std::int64_t whole(const std::string& name) const;
+  double number(const std::string& name) const;
+  bool flag(const std::string& name) const;
+  const std::string& word(const std::string& name) const;
+
+  std::map<std::string, Value> values;
+};
+
+struct CustomLayer;
+// A layer that does not come with lockstep, see custom_layer.h.
+struct CustomSpec {
+  std::shared_ptr<const CustomLayer> type;
+  Attributes attributes;
+};
+
 struct LayerSpec {
   std::string name;  // unique in its list; parameters are called "<path of names>.weight"
   std::variant<Conv2dSpec, LinearSpec, BatchNormSpec, ReluSpec, MaxPoolSpec, AvgPoolSpec, GlobalAvgPoolSpec,
-               FlattenSpec, DropoutSpec, ResidualSpec>
+               FlattenSpec, DropoutSpec, ResidualSpec, CustomSpec>
       layer;
 };
 

@@ -7,8 +7,8 @@ namespace lockstep {
 BatchNorm::BatchNorm(std::string name, const SampleShape& input, const BatchNormSpec& spec)
     : Layer(std::move(name), input, input) {
   if (!spec.affine) return;
-  declare("weight", {input.channels}, Parameter::Role::norm_scale, 1);
-  declare("bias", {input.channels}, Parameter::Role::norm_shift, 1);
+  declare_constant("weight", {input.channels}, Parameter::Role::norm_scale, 1);
+  declare_constant("bias", {input.channels}, Parameter::Role::norm_shift, 0);
 }
 
 std::unique_ptr<Kernel> BatchNorm::make_kernel(const KernelShape& /*shape*/) const {

@@ -25,7 +25,13 @@ void Layer::declare(std::string_view suffix, Dims dims, Parameter::Role role, st
                          .role = role,
                          .fan_in = fan_in,
                          .deviation = deviation,
+                         .start = {},
                          .offset = 0});
+}
+
+void Layer::declare_constant(std::string_view suffix, Dims dims, Parameter::Role role, double start) {
+  declare(suffix, std::move(dims), role, 1);
+  parameters_.back().start = start;
 }
 
 }  // namespace lockstep

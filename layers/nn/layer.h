@@ -50,6 +50,8 @@ class Layer {
   std::int64_t checked_elements(std::string_view suffix, const Dims& dims) const;
   void declare(std::string_view suffix, Dims dims, Parameter::Role role, std::int64_t fan_in,
                double deviation = 0);
+  // One whose values all start as `start`.
+  void declare_constant(std::string_view suffix, Dims dims, Parameter::Role role, double start);
 
  private:
   std::string name_;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -17,9 +18,10 @@ struct Parameter {
   std::string name;  // PyTorch's: "layer1.0.conv1.weight"
   Dims dims;         // PyTorch's order
   Role role = Role::weight;
-  std::int64_t fan_in = 1;  // inputs that one output sums over
-  double deviation = 0;     // of the normal distribution it starts from; 0: uniform in ±1/√fan_in
-  std::size_t offset = 0;   // first element in the arena
+  std::int64_t fan_in = 1;      // inputs that one output sums over
+  double deviation = 0;         // of the normal distribution it starts from; 0: uniform in ±1/√fan_in
+  std::optional<double> start;  // all of it starts as this instead
+  std::size_t offset = 0;       // first element in the arena
 
   std::size_t count() const { return static_cast<std::size_t>(elements(dims)); }
   // Weight decay leaves biases and norm parameters alone unless asked.

@@ -28,7 +28,7 @@ struct ShardPosition {
 };
 
 inline constexpr std::size_t max_inputs = 2;
-inline constexpr std::size_t max_parameters = 2;
+inline constexpr std::size_t max_parameters = 4;
 
 // Pointers into one shard. Activations and gradients start on 64 bytes; unused places are null.
 // `parameters` are plain arrays in the layer's order (weight, bias).

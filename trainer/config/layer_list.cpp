@@ -29,12 +29,6 @@ std::vector<std::string> type_words() {
   return words;
 }
 
-bool is_name(const std::string& text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  });
-}
-
 // The text of a key, or a mistake and nothing: of what is no word, or stands there twice.
 std::optional<std::string> key_text(const YAML::Node& key, const Place& place, std::set<std::string>& seen) {
   auto text = as_text(key);

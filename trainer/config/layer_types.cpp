@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace lockstep {
 
@@ -24,7 +25,7 @@ std::vector<Entry<LayerSpec>> pooling() {
           whole<LayerSpec>("padding", FIELD(Spec, padding), zero_or_more, "empty rows and columns a side")};
 }
 
-std::vector<LayerType> make_types() {
+std::deque<LayerType> make_types() {
   return {
       {"conv2d",
        "conv",
@@ -88,11 +89,27 @@ std::vector<LayerType> make_types() {
 }
 #undef FIELD
 
+// The one table of this process. It grows before the first configuration is read (custom_layers.h), and never
+// after.
+std::deque<LayerType>& table() {
+  static std::deque<LayerType> all = make_types();
+  return all;
+}
+
+bool is_of(const LayerSpec& layer, const LayerType& type) {
+  if (type.fresh.layer.index() != layer.layer.index()) return false;
+  const auto* custom = std::get_if<CustomSpec>(&layer.layer);
+  return custom == nullptr || custom->type == std::get<CustomSpec>(type.fresh.layer).type;
+}
+
 }  // namespace
 
-const std::vector<LayerType>& layer_types() {
-  static const std::vector<LayerType> all = make_types();
-  return all;
+const std::deque<LayerType>& layer_types() {
+  return table();
+}
+
+void add_layer_type(LayerType type) {
+  table().push_back(std::move(type));
 }
 
 const LayerType* find_layer_type(const std::string& word) {
@@ -103,9 +120,10 @@ const LayerType* find_layer_type(const std::string& word) {
 }
 
 const LayerType& layer_type_of(const LayerSpec& layer) {
-  return *std::find_if(layer_types().begin(), layer_types().end(), [&](const LayerType& type) {
-    return type.fresh.layer.index() == layer.layer.index();
-  });
+  const auto found =
+      std::ranges::find_if(layer_types(), [&](const LayerType& it) { return is_of(layer, it); });
+  if (found != layer_types().end()) return *found;
+  throw std::logic_error(fmt::format("layer '{}' is of a type that nobody registered", layer.name));
 }
 
 Json write_layers(const std::vector<LayerSpec>& layers) {
@@ -117,6 +135,12 @@ Json write_layers(const std::vector<LayerSpec>& layers) {
     list.push_back({{"name", layer.name}, {type.word, attributes}});
   }
   return list;
+}
+
+bool is_name(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
 }
 
 std::string layers_markdown() {

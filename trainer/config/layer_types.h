@@ -1,12 +1,14 @@
 #pragma once
 
+#include <deque>
 #include <string>
 #include <vector>
 
 #include "layers/model/spec.h"
 #include "trainer/config/entry.h"
 
-// The table of layers that `model.layers` may hold. A new layer is added in layer_types.cpp.
+// The table of layers that `model.layers` may hold. A new layer is added in layer_types.cpp; custom_layers.h
+// adds those that a program brings along.
 namespace lockstep {
 
 struct LayerType {
@@ -19,10 +21,14 @@ struct LayerType {
 };
 
 // In the order of the manual.
-const std::vector<LayerType>& layer_types();
+const std::deque<LayerType>& layer_types();
+void add_layer_type(LayerType type);
 // The type of that word, or null.
 const LayerType* find_layer_type(const std::string& word);
 const LayerType& layer_type_of(const LayerSpec& layer);
+
+// Whether it is made of letters, digits and '_', as names and words of layers are.
+bool is_name(const std::string& text);
 
 // All attributes and names spelled out.
 Json write_layers(const std::vector<LayerSpec>& layers);

@@ -1,7 +1,11 @@
 #include "trainer/export/onnx.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
+#include "comm/base/error.h"
+#include "layers/model/custom_layer.h"
 #include "trainer/export/onnx_graph.h"
 
 namespace lockstep {
@@ -96,6 +100,13 @@ class Exporter {
     return as_vector(x, path);
   }
   static Value append(const DropoutSpec& /*spec*/, const std::string& /*path*/, const Value& x) { return x; }
+
+  static Value append(const CustomSpec& spec, const std::string& path, const Value& /*x*/) {
+    throw UsageError(fmt::format(
+        "layer '{}' ({}) cannot be exported: it is this program's own, and lockstep does not know what "
+        "it is in ONNX",
+        path, spec.type->word));
+  }
 
   Value append(const ResidualSpec& spec, const std::string& path, const Value& x) {
     Value shortcut = append(spec.shortcut, shortcut_path(path) + ".", x);

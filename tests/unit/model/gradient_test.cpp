@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "comm/single/single.h"
+#include "tests/unit/custom/cubic.h"
 #include "tests/unit/model/steps.h"
 
 namespace lockstep::testing {
@@ -87,6 +88,15 @@ TEST(Gradients, MatchDifferencesForAnMlpWithLabelSmoothing) {
   ModelOptions options = small_resnet();
   options.spec = {.name = "mlp", .layers = {}, .hidden = {8, 5}};
   options.label_smoothing = 0.1;
+  check_gradients(options, 0.02);
+}
+
+TEST(Gradients, MatchDifferencesForEachParameterOfACustomLayer) {
+  const auto type = std::make_shared<const CustomLayer>(cubic());
+  ModelOptions options = small_resnet();
+  options.spec.layers = {{"first", default_spec(type)}, {"conv", Conv2dSpec{.out = 4}},
+                         {"bn", BatchNormSpec{}},       {"second", default_spec(type)},
+                         {"pool", GlobalAvgPoolSpec{}}, {"fc", LinearSpec{.out = 3}}};
   check_gradients(options, 0.02);
 }
 
