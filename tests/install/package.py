@@ -16,6 +16,7 @@ import binary  # noqa: E402
 from binary import Cases, expect  # noqa: E402
 
 PACKAGES = Path(os.environ.get("PACKAGES", binary.ROOT / "build" / "release" / "tests" / "install" / "packages"))
+USAGE = 2
 
 cases = Cases()
 
@@ -106,6 +107,18 @@ def train_without_avx512(room):
     """On a processor that has none, and where oneDNN is told so."""
     expect(trained(room, **CAPPED), "nothing")
     expect(trained(room, "qemu-x86_64", "-cpu", "Haswell"), "nothing")
+
+
+@cases
+def say_which_processor_is_too_old(room):
+    lockstep = extracted(room) / "bin" / "lockstep"
+    for processor, lacks in [("Nehalem", "AVX2 FMA BMI"), ("IvyBridge", "AVX2 FMA BMI"), ("Haswell,-fma", "FMA")]:
+        told = answer("qemu-x86_64", "-cpu", processor, lockstep, "--version")
+        expect(told.returncode == USAGE, f"{processor}: code {told.returncode}\n{told.stderr}")
+        expect(told.stdout == "", f"{processor}: it went on: {told.stdout}")
+        lines = [line for line in told.stderr.splitlines() if "cannot run lockstep" in line]
+        expect(len(lines) == 1 and lines[0].endswith(f"it lacks {lacks}"), f"{processor}: {told.stderr}")
+    expect(answer("qemu-x86_64", "-cpu", "Haswell", lockstep, "--version").returncode == 0, "Haswell is new enough")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "layers/ops/cpu/oldest_processor.h"
+
 namespace lockstep {
 namespace {
 
@@ -37,6 +39,7 @@ class SignalStack {
 }  // namespace
 
 void prepare_compute_thread() {
+  require_processor();
   thread_local const SignalStack signal_stack;
   omp_set_num_threads(1);
   prepared = true;
