@@ -101,6 +101,9 @@ const ModelOptions& Model::options() const {
 const ShardLayout& Model::layout() const {
   return impl_->layout;
 }
+bool Model::normalizes() const {
+  return !impl_->norms.empty();
+}
 std::span<const Parameter> Model::parameters() const {
   return impl_->parameters.all();
 }
@@ -256,7 +259,8 @@ BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const 
               .step = step},
              loss);
   const BatchSums sums = it.meet_loss(comm, batch.global, losses);
-  const std::string bad_layer = it.frozen ? "" : it.statistics.update(comm, it.running);
+  const bool updates = !it.frozen && !it.options.running_statistics.empty();
+  const std::string bad_layer = updates ? it.statistics.update(comm, it.running) : "";
 
   // All of this is the same on every worker, so all of them leave together.
   if (!bad_layer.empty()) {

@@ -25,7 +25,7 @@ struct ModelOptions {
   std::uint64_t seed = 1;
   std::int64_t shards = 8;
   // Batch normalization: shards that share statistics (shards: global, 1: local), and what is kept of them;
-  // the first entry is the primary one, under PyTorch's buffer names.
+  // the first entry is the primary one, under PyTorch's buffer names. Without any the model cannot infer.
   std::int64_t statistics_group = 8;
   std::vector<RunningStatistics> running_statistics{{}};
   double eps = 1e-5;
@@ -68,6 +68,8 @@ class Model {
 
   const ModelOptions& options() const;
   const ShardLayout& layout() const;
+  // Whether it has a batch_norm.
+  bool normalizes() const;
 
   // In arena order, which is the order in which backward finishes them; norm parameters whose sums are final
   // with their own exchange come last and lie outside every bucket.

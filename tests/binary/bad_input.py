@@ -331,12 +331,18 @@ def bench_step_with_one_value_of_a_channel(room):
 
 @cases
 def bench_unknown(room):
-    return Bad(["bench", "peek"], USAGE, ["did you mean 'peak'", "step, peak, allreduce"])
+    return Bad(["bench", "peek"], USAGE, ["did you mean 'peak'", "step, peak, norm, allreduce"])
 
 
 @cases
 def bench_peak_of_workers_with_threads(room):
     return Bad(["bench", "peak", "--set", "threads=2"], USAGE, ["threads is 2", "set it to 1"])
+
+
+@cases
+def bench_norm_of_a_model_without(room):
+    layers = "[flatten, {linear: {out: 10}}]"
+    return Bad(["bench", "norm", "--set", f"model.layers={layers}"], USAGE, ["no batch_norm", "bench step"])
 
 
 @cases

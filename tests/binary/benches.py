@@ -56,6 +56,20 @@ def peak_tells_a_reader(_):
 
 
 @cases
+def norm_tells_a_ratio(_):
+    told = bench_json("norm", "--model", "mlp", "--batch", "18", "--set", "normalization.sync=2", workers=2)
+    expect(0 < told["min"] <= told["ratio"] <= told["max"], told)
+    expect(told["global_ms"] > 0 and told["local_ms"] > 0, told)
+    expect((told["model"], told["batch"], told["shards"], told["workers"]) == ("mlp", 18, 8, 2), told)
+
+
+@cases
+def norm_tells_a_reader(_):
+    told = bench("norm", "--model", "mlp", "--batch", "16", "--workers", "2")
+    expect("a step with synchronized batch norm takes" in told, told)
+
+
+@cases
 def allreduce_tells_every_size(_):
     told = bench_json("allreduce", workers=3)
     sizes = told["sizes"]

@@ -27,8 +27,8 @@ struct Kind {
   std::string (*run)(Communicator& comm, const Bench& bench);
 };
 
-const std::array<Kind, 3>& kinds() {
-  static const std::array<Kind, 3> all{{
+const std::array<Kind, 4>& kinds() {
+  static const std::array<Kind, 4> all{{
       {"step",
        "Measures training steps on random images in memory: forward, backward, exchange and update, without "
        "reading data.",
@@ -42,6 +42,11 @@ const std::array<Kind, 3>& kinds() {
        "sum a "
        "step takes. Refuses a primitive for which the library has only its reference code.",
        "mpirun -n 2 lockstep bench peak --model resnet20 --batch 128", true, bench_peak},
+      {"norm",
+       "Measures training steps with batch normalization over the whole batch, in turn with steps in which "
+       "each shard has its own statistics and none are kept for inference, so that nothing is exchanged for "
+       "them, and tells how many times the one take the other. normalization.sync is of no account.",
+       "mpirun -n 2 lockstep bench norm --model resnet20 --batch 128", true, bench_norm},
       {"allreduce",
        "Measures the reduction along the fixed tree, as training sums its gradients, in turn with "
        "MPI_Allreduce, "

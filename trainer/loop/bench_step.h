@@ -27,6 +27,8 @@ class BenchedStep {
   // workers.
   BenchedStep(Communicator& comm, const Config& config, const InputFacts& input);
 
+  // Whether the model has a batch_norm.
+  bool normalizes() { return model_->normalizes(); }
   // Collective; so many steps, measured together. The same answer on all workers.
   double seconds(std::int64_t steps);
   // Warms up, and answers how many steps take `wanted` seconds.

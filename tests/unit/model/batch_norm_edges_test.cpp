@@ -1,14 +1,18 @@
 // The contract of batch_norm at its edges, as layers/README.md has it: how a batch is cut. What is in it:
 // batch_norm_values_test.cpp.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "comm/base/error.h"
+#include "comm/watch/life.h"
 #include "tests/unit/model/contract.h"
 
 namespace lockstep::testing {
 namespace {
+
+using ::testing::HasSubstr;
 
 TEST(BatchNormContract, AnEmptyShardIsAbsent) {
   for (const std::int64_t group : contract_groups) {
@@ -100,6 +104,18 @@ TEST(BatchNormContract, OneValueAChannelIsNoStep) {
   options.input = {.height = 1, .width = 1, .channels = 3};
   const Data single = random_data(options.input, options.classes, 1);
   EXPECT_EQ(what_diverged(options, {single}), "step 1: the batch statistics of layer 'bn' are not finite");
+}
+
+TEST(BatchNormContract, WithoutRunningStatisticsAStepExchangesNoneAndHasTheSameGradients) {
+  ModelOptions options = contract_network(8, 1);
+  const auto gradients = [&] {
+    return run_steps(options, {.workers = 2}, {contract_data(13)}).front().gradients;
+  };
+  const auto kept = gradients();
+  EXPECT_THAT(last_place(), HasSubstr("'running statistics'"));
+  options.running_statistics.clear();
+  EXPECT_TRUE(gradients() == kept);
+  EXPECT_THAT(last_place(), HasSubstr("'loss'"));
 }
 
 TEST(BatchNormContract, TwoValuesAChannelHaveAVariance) {
