@@ -15,10 +15,11 @@ namespace {
 
 constexpr ValueId images = 0;
 
-void fill(std::span<float> values, std::string_view purpose) {
+template <class E>
+void fill(std::span<E> values, std::string_view purpose) {
   const Random random(1, purpose);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] = 2 * Random::uniform(random.bits(i)[0]) - 1;  // no denormals, which take longer
+    values[i] = from_float<E>(2 * Random::uniform(random.bits(i)[0]) - 1);  // no denormals, which take longer
   }
 }
 
@@ -43,24 +44,27 @@ BareStep::BareStep(const ModelOptions& options, int workers, int rank, std::int6
   std::int64_t largest = 0;
   for (const Node& node : graph.nodes) {
     const std::size_t before = entries_.size();
-    add(*node.layer, node.inputs.front() != images, samples);
+    add(*node.layer, node.inputs.front() != images, samples, options.training);
     if (entries_.size() == before) continue;
     largest = std::max({largest, node.layer->input().elements(), node.layer->output().elements()});
   }
   for (const std::int64_t count : samples) {
     const auto bytes = static_cast<std::size_t>(count * largest) * sizeof(float);
     Shard& shard = shards_.emplace_back(Shard{Buffer(bytes), Buffer(bytes), Buffer(bytes)});
-    fill(shard.input.as<float>(), "input");
-    fill(shard.gradient.as<float>(), "gradient");
+    with_element(options.training, [&](auto element) {
+      fill(shard.input.as<decltype(element)>(), "input");
+      fill(shard.gradient.as<decltype(element)>(), "gradient");
+    });
   }
 }
 
-void BareStep::add(const Layer& layer, bool wants_input_gradient, const std::vector<std::int64_t>& samples) {
+void BareStep::add(const Layer& layer, bool wants_input_gradient, const std::vector<std::int64_t>& samples,
+                   Element element) {
   if (layer.kind() != Layer::Kind::compute) return;
   std::map<std::int64_t, std::vector<BarePrimitive>> by_samples;
   for (const std::int64_t count : samples) {
     if (by_samples.contains(count)) continue;
-    auto kernel = layer.make_kernel({.samples = count, .threads = 1, .training = true});
+    auto kernel = layer.make_kernel({.samples = count, .threads = 1, .training = true, .element = element});
     by_samples[count] = kernel->bare_primitives();
     if (by_samples[count].empty()) return;
     prepare(*kernel, layer);
@@ -84,8 +88,7 @@ void BareStep::add(const Layer& layer, bool wants_input_gradient, const std::vec
 void BareStep::run(std::size_t entry) const {
   for (const Piece& piece : pieces_.at(entry)) {
     const Shard& shard = shards_[piece.shard];
-    piece.primitive.run(shard.input.as<float>().data(), shard.gradient.as<float>().data(),
-                        shard.result.as<float>().data(), scratch_.data());
+    piece.primitive.run(shard.input.data(), shard.gradient.data(), shard.result.data(), scratch_.data());
   }
 }
 

@@ -16,9 +16,9 @@ namespace lockstep {
 
 // What a training step would be if it were its convolutions and linear layers alone, as bare primitives of
 // the library: forward, backward to the weight and, but for what reads images, backward to the input. Same
-// shard shapes and layouts as training; nothing is normalized, pooled, reordered, exchanged or updated. All
-// layers share one piece of memory, as large as the largest needs for all shards of this worker, so what a
-// primitive reads is as near as a step could have it at best.
+// shard shapes, layouts and element type as training; nothing is normalized, pooled, reordered, exchanged or
+// updated. All layers share one piece of memory, as large as the largest needs for all shards of this worker,
+// so what a primitive reads is as near as a step could have it at best.
 class BareStep {
  public:
   // Throws UsageError as Model's constructor does.
@@ -34,7 +34,8 @@ class BareStep {
   void run(std::size_t entry) const;
 
  private:
-  void add(const Layer& layer, bool wants_input_gradient, const std::vector<std::int64_t>& samples);
+  void add(const Layer& layer, bool wants_input_gradient, const std::vector<std::int64_t>& samples,
+           Element element);
 
   // A primitive on a shard of so many samples.
   struct Piece {

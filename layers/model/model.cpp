@@ -44,11 +44,17 @@ struct Model::Impl {
         loss_exchange(layout, options.shards),
         pool(options.threads),
         arena(parameters.floats() * sizeof(float)),
-        training(parts(), {.fuse = options.fuse, .recompute = options.recompute}),
-        frozen_training(parts(),
-                        {.fixed_statistics = true, .fuse = options.fuse, .recompute = options.recompute}),
-        observation(parts(), {.backward = false, .fuse = options.fuse}),
-        inference(parts(), {.backward = false, .fixed_statistics = true, .fuse = options.fuse}) {
+        training(parts(),
+                 {.fuse = options.fuse, .recompute = options.recompute, .element = options.training}),
+        frozen_training(parts(), {.fixed_statistics = true,
+                                  .fuse = options.fuse,
+                                  .recompute = options.recompute,
+                                  .element = options.training}),
+        observation(parts(), {.backward = false, .fuse = options.fuse, .element = options.inference}),
+        inference(parts(), {.backward = false,
+                            .fixed_statistics = true,
+                            .fuse = options.fuse,
+                            .element = options.inference}) {
     for (std::size_t node = 0; node < maximal_subtrees({0, options.shards}, layout.block()).size(); ++node) {
       gradient_arenas.emplace_back(parameters.floats() * sizeof(float));
       node_gradients.push_back(gradient_arenas.back().as<float>().data());

@@ -15,6 +15,7 @@
 #include "layers/model/running_statistics.h"
 #include "layers/model/spec.h"
 #include "layers/nn/parameter.h"
+#include "layers/tensor/element.h"
 
 namespace lockstep {
 
@@ -30,6 +31,10 @@ struct ModelOptions {
   std::vector<RunningStatistics> running_statistics{{}};
   double eps = 1e-5;
   double label_smoothing = 0;
+  // What activations and their gradients are stored in and convolutions and linear layers multiply: in
+  // train_step, and everywhere else. Parameters, their gradients, statistics and all sums are not.
+  Element training = Element::f32;
+  Element inference = Element::f32;
   // None of these changes a bit.
   int threads = 1;
   bool fuse = true;

@@ -86,7 +86,8 @@ Plan::Compiled Plan::compile(std::int64_t samples) const {
     it.kernels.push_back(op.is_norm() ? nullptr
                                       : op.layer->make_kernel({.samples = samples,
                                                                .threads = pool_.threads(),
-                                                               .training = program_.options.backward}));
+                                                               .training = program_.options.backward,
+                                                               .element = program_.options.element}));
     if (!it.kernels.back()) continue;
     scratch = std::max(scratch, aligned(it.kernels.back()->scratch_bytes()));
     it.kernel_bytes += it.kernels.back()->prepared_bytes();
@@ -98,7 +99,7 @@ Plan::Compiled Plan::compile(std::int64_t samples) const {
   for (const Item& item : program_.items) {
     const std::size_t bytes = item.saves_op >= 0
                                   ? it.kernels[index(item.saves_op)]->saved_bytes()
-                                  : static_cast<std::size_t>(item.floats * samples) * sizeof(float);
+                                  : static_cast<std::size_t>(item.elements * samples) * size_of(item.element);
     in_shard.push_back({.bytes = item.crosses ? bytes : 0, .first = item.first, .last = item.last});
     in_thread.push_back({.bytes = item.crosses ? 0 : bytes, .first = item.first, .last = item.last});
   }
@@ -238,9 +239,23 @@ class Plan::View {
                                                                    : plan_.workspace_.threads[index(thread_)];
     return home.data() + run_.shapes[shard_]->offsets[index(item)];
   }
-  float* floats(int item) const { return reinterpret_cast<float*>(bytes(item)); }
-  const float* input(int item) const {
-    return item == images_item ? run_.shards[shard_].images : floats(item);
+  // E: what the item holds.
+  template <class E>
+  E* data(int item) const {
+    return reinterpret_cast<E*>(bytes(item));
+  }
+  template <class E>
+  std::span<E> elements(int item) const {
+    const std::int64_t count = plan_.program_.items[index(item)].elements * run_.shards[shard_].samples;
+    return {data<E>(item), static_cast<std::size_t>(count)};
+  }
+  const void* input(int item) const {
+    if (item == images_item) return run_.shards[shard_].images;
+    return bytes(item);
+  }
+  template <class E>
+  const E* input(int item) const {
+    return static_cast<const E*>(input(item));
   }
   std::byte* scratch() const { return plan_.workspace_.threads[index(thread_)].data(); }
   // Where this action leaves the shard's gradient of its layer's parameters.
@@ -266,18 +281,30 @@ class Plan::View {
 };
 
 void Plan::execute(Run& run, const Action& action, std::size_t shard, int thread) {
+  const View view(*this, run, shard, thread);
   if (action.kind == Action::Kind::loss) {
-    const View view(*this, run, shard, thread);
-    run.loss(shard, view.input(action.inputs[0]), view.floats(action.output_gradient));
+    run.loss(shard, view.input<float>(action.inputs[0]), view.data<float>(action.output_gradient));
+  } else if (action.kind == Action::Kind::convert) {
+    execute_convert(view, action);
   } else if (program_.ops[index(action.op)].is_norm()) {
-    execute_norm(run, action, shard, thread);
+    with_element(program_.options.element,
+                 [&](auto element) { execute_norm<decltype(element)>(run, view, action, shard); });
   } else {
-    execute_kernel(run, action, shard, thread);
+    execute_kernel(run, view, action, shard, thread);
   }
 }
 
-void Plan::execute_kernel(Run& run, const Action& action, std::size_t shard, int thread) {
-  const View view(*this, run, shard, thread);
+void Plan::execute_convert(const View& view, const Action& action) const {
+  if (program_.items[index(action.output)].element == Element::f32) {
+    const std::span<float> to = view.elements<float>(action.output);
+    convert(std::span(view.input<Bf16>(action.inputs[0]), to.size()), to);
+  } else {
+    const std::span<Bf16> to = view.elements<Bf16>(action.output);
+    convert(std::span(view.input<float>(action.inputs[0]), to.size()), to);
+  }
+}
+
+void Plan::execute_kernel(Run& run, const View& view, const Action& action, std::size_t shard, int thread) {
   const PlanOp& op = program_.ops[index(action.op)];
   const Compiled& shape = *run.shapes[shard];
   const Kernel& kernel = *shape.kernels[index(action.op)];
@@ -286,7 +313,7 @@ void Plan::execute_kernel(Run& run, const Action& action, std::size_t shard, int
       .thread = thread, .step = run.step, .first_sample = run.shards[shard].first_sample};
   if (action.kind == Action::Kind::forward) {
     kernel.forward({.inputs = inputs,
-                    .output = view.floats(action.output),
+                    .output = view.bytes(action.output),
                     .parameters = parameters(op),
                     .saved = view.bytes(action.saved),
                     .scratch = view.scratch(),
@@ -294,37 +321,38 @@ void Plan::execute_kernel(Run& run, const Action& action, std::size_t shard, int
     return;
   }
 
-  std::array<float*, max_inputs> gradients{};
+  std::array<void*, max_inputs> gradients{};
   for (std::size_t i = 0; i < max_inputs; ++i) {
-    gradients[i] = view.floats(action.addends[i] != no_item ? action.addends[i] : action.input_gradients[i]);
+    gradients[i] = view.bytes(action.addends[i] != no_item ? action.addends[i] : action.input_gradients[i]);
   }
   kernel.backward({.inputs = inputs,
-                   .output = view.floats(action.output),
-                   .output_gradient = view.floats(action.output_gradient),
+                   .output = view.bytes(action.output),
+                   .output_gradient = view.bytes(action.output_gradient),
                    .input_gradients = gradients,
                    .parameters = parameters(op),
                    .parameter_gradients = view.partials(action),
                    .saved = view.bytes(action.saved),
                    .scratch = view.scratch(),
                    .position = position});
-  add_up(view, action, shape.samples);
+  with_element(program_.options.element, [&](auto element) { add_up<decltype(element)>(view, action); });
 }
 
-void Plan::add_up(const View& view, const Action& action, std::int64_t samples) const {
+template <class E>
+void Plan::add_up(const View& view, const Action& action) const {
   for (std::size_t i = 0; i < max_inputs; ++i) {
     if (action.addends[i] == no_item) continue;
-    const auto count = static_cast<std::size_t>(program_.items[index(action.addends[i])].floats * samples);
-    add_into({view.floats(action.input_gradients[i]), count}, {view.floats(action.addends[i]), count});
+    add_into(view.elements<E>(action.input_gradients[i]),
+             std::span<const E>(view.elements<E>(action.addends[i])));
   }
 }
 
-void Plan::execute_norm(Run& run, const Action& action, std::size_t shard, int thread) {
-  const View view(*this, run, shard, thread);
+template <class E>
+void Plan::execute_norm(Run& run, const View& view, const Action& action, std::size_t shard) {
   const PlanOp& op = program_.ops[index(action.op)];
   const auto norm = index(norm_numbers_[index(action.op)]);
   const std::int64_t rows = run.shards[shard].samples * op.layer->input().pixels();
   const std::int64_t channels = op.layer->input().channels;
-  const float* x = view.input(action.inputs[0]);
+  const E* x = view.input<E>(action.inputs[0]);
   const bool masked = op.relu && !op.residual;
 
   if (action.kind == Action::Kind::moments) {
@@ -333,14 +361,14 @@ void Plan::execute_norm(Run& run, const Action& action, std::size_t shard, int t
   }
   const norm::Affine affine = affine_of(run, norm, shard);
   if (action.kind == Action::Kind::normalize) {
-    norm::normalize(x, view.input(action.inputs[1]), op.relu, affine, rows, channels,
-                    view.floats(action.output));
+    norm::normalize(x, view.input<E>(action.inputs[1]), op.relu, affine, rows, channels,
+                    view.data<E>(action.output));
     return;
   }
   if (action.kind == Action::Kind::norm_sums) {
     const std::span<double> sums = run.statistics->leaf(norm, shard);
-    norm::backward_sums(x, view.floats(action.output), view.floats(action.output_gradient), op.relu,
-                        op.residual, affine, rows, channels, view.floats(action.input_gradients[1]),
+    norm::backward_sums(x, view.data<E>(action.output), view.data<E>(action.output_gradient), op.relu,
+                        op.residual, affine, rows, channels, view.data<E>(action.input_gradients[1]),
                         action.accumulate_residual, sums.data());
     const auto partials = view.partials(action);
     if (float* const scale = partials[0]; scale != nullptr) {
@@ -351,16 +379,16 @@ void Plan::execute_norm(Run& run, const Action& action, std::size_t shard, int t
     }
     return;
   }
-  float* gradient = view.floats(action.addends[0] != no_item ? action.addends[0] : action.input_gradients[0]);
+  E* gradient = view.data<E>(action.addends[0] != no_item ? action.addends[0] : action.input_gradients[0]);
   if (gradient == nullptr) return;
-  const float* output_gradient = view.floats(action.output_gradient);
+  const E* output_gradient = view.data<E>(action.output_gradient);
   if (program_.options.fixed_statistics) {
     norm::backward_frozen(x, output_gradient, masked, affine, rows, channels, gradient);
   } else {
     norm::backward_apply(x, output_gradient, masked, affine, run.statistics->group_sums(norm, shard), rows,
                          channels, gradient);
   }
-  add_up(view, action, run.shapes[shard]->samples);
+  add_up<E>(view, action);
 }
 
 norm::Affine Plan::affine_of(const Run& run, std::size_t norm, std::size_t shard) const {

@@ -93,9 +93,12 @@ class Plan {
   void prepare(Run& run);
   void run_segment(Run& run, const Segment& segment);
   void execute(Run& run, const Action& action, std::size_t shard, int thread);
-  void execute_kernel(Run& run, const Action& action, std::size_t shard, int thread);
-  void execute_norm(Run& run, const Action& action, std::size_t shard, int thread);
-  void add_up(const View& view, const Action& action, std::int64_t samples) const;
+  void execute_convert(const View& view, const Action& action) const;
+  void execute_kernel(Run& run, const View& view, const Action& action, std::size_t shard, int thread);
+  template <class E>
+  void execute_norm(Run& run, const View& view, const Action& action, std::size_t shard);
+  template <class E>
+  void add_up(const View& view, const Action& action) const;
   void meet(Run& run, const Segment& segment);
   void take_final_gradients(const Training& training, int op) const;
   void fold_gradients(Run& run, const Segment& segment);

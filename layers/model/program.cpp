@@ -45,20 +45,16 @@ class Scheduler {
     value_items_.assign(graph.values.size(), no_item);
     gradient_items_.assign(graph.values.size(), no_item);
     saved_items_.assign(program.ops.size(), no_item);
-    value_items_[0] = images_item;
     find_producers();
   }
 
   void schedule() {
+    take_images();
     for (int op = 0; op < op_count(); ++op) forward(op);
-    program_.logits = value_items_[index(graph_.logits())];
+    loss();
     if (program_.options.backward) {
-      loss();
       forget_recomputable();
       for (int op = op_count() - 1; op >= 0; --op) backward(op);
-    } else {
-      end_action(
-          {.kind = Action::Kind::loss, .inputs = {touch(value_items_[index(graph_.logits())]), no_item}});
     }
     end_segment(-1, false);
     mark_crossing();
@@ -76,13 +72,16 @@ class Scheduler {
     for (int number = 0; number < op_count(); ++number) producers_[index(op(number).output)] = number;
   }
 
-  int new_item(std::int64_t floats, int saves_op = -1) {
-    program_.items.push_back({.floats = floats, .saves_op = saves_op, .first = now(), .last = now()});
+  int add(Item item) {
+    item.first = item.last = now();
+    program_.items.push_back(item);
     return static_cast<int>(program_.items.size()) - 1;
   }
-  int new_value(ValueId value) {
-    return value_items_[index(value)] = new_item(graph_.values[index(value)].elements());
+  // Memory for a value of the network or its gradient.
+  int new_item(ValueId value, Element element) {
+    return add({.elements = graph_.values[index(value)].elements(), .element = element});
   }
+  int new_item(ValueId value) { return new_item(value, program_.options.element); }
   int touch(int item) {
     if (item >= 0) program_.items[index(item)].last = now();
     return item;
@@ -104,44 +103,63 @@ class Scheduler {
     compute(number);
   }
 
+  // `item`, which holds `value` or its gradient as `from`, as `to`.
+  int converted(int item, ValueId value, Element from, Element to) {
+    if (from == to) return item;
+    Action action{.kind = Kind::convert, .inputs = {touch(item), no_item}};
+    action.output = new_item(value, to);
+    end_action(action);
+    return action.output;
+  }
+  void take_images() { value_items_[0] = converted(images_item, 0, Element::f32, program_.options.element); }
+
   // The part of forward that makes the output from the inputs; in backward it makes it again.
   void compute(int number) {
     const PlanOp& it = op(number);
     Action action{.kind = it.is_norm() ? Kind::normalize : Kind::forward, .op = number};
     for (std::size_t i = 0; i < it.inputs.size(); ++i)
       action.inputs[i] = touch(value_items_[index(it.inputs[i])]);
-    if (!it.is_norm()) action.saved = saved_items_[index(number)] = new_item(0, number);
-    action.output = new_value(it.output);
+    if (!it.is_norm()) action.saved = saved_items_[index(number)] = add({.saves_op = number});
+    action.output = value_items_[index(it.output)] = new_item(it.output);
     end_action(action);
   }
 
   void loss() {
     const ValueId logits = graph_.logits();
-    Action action{.kind = Kind::loss, .inputs = {touch(value_items_[index(logits)]), no_item}};
-    action.output_gradient = gradient_items_[index(logits)] =
-        new_item(graph_.values[index(logits)].elements());
+    const Element element = program_.options.element;
+    const int values = converted(value_items_[index(logits)], logits, element, Element::f32);
+    Action action{.kind = Kind::loss, .inputs = {touch(values), no_item}};
+    if (program_.options.backward) action.output_gradient = new_item(logits, Element::f32);
     end_action(action);
+    if (program_.options.backward) {
+      gradient_items_[index(logits)] = converted(action.output_gradient, logits, Element::f32, element);
+    }
   }
 
-  // A value that one cheap pass over a kept one makes again: a batch_norm's output without a residual, and a
-  // ReLU of such.
+  // A value that one cheap pass over a kept one makes again: converted images, a batch_norm's output without
+  // a residual, and a ReLU of such.
   bool recomputable(ValueId value) const {
     const int producer = producers_[index(value)];
-    if (!program_.options.recompute || producer < 0) return false;
+    if (!program_.options.recompute) return false;
+    if (producer < 0) return value == 0;
     const PlanOp& it = program_.ops[index(producer)];
     if (it.is_norm()) return !it.residual;
     return it.layer->kind() == Layer::Kind::relu && recomputable(it.inputs[0]);
   }
   void forget_recomputable() {
-    for (ValueId value = 1; index(value) < value_items_.size(); ++value) {
+    for (ValueId value = 0; index(value) < value_items_.size(); ++value) {
       if (recomputable(value)) value_items_[index(value)] = no_item;
     }
   }
   int read_again(ValueId value) {
     if (value_items_[index(value)] == no_item) {
       const int producer = producers_[index(value)];
-      for (const ValueId input : op(producer).inputs) read_again(input);
-      compute(producer);
+      if (producer < 0) {
+        take_images();
+      } else {
+        for (const ValueId input : op(producer).inputs) read_again(input);
+        compute(producer);
+      }
     }
     return value_items_[index(value)];
   }
@@ -182,7 +200,7 @@ class Scheduler {
     if (it.residual && it.inputs[1] != 0) {
       int& gradient = gradient_items_[index(it.inputs[1])];
       sums.accumulate_residual = gradient != no_item;
-      if (gradient == no_item) gradient = new_item(graph_.values[index(it.inputs[1])].elements());
+      if (gradient == no_item) gradient = new_item(it.inputs[1]);
       sums.input_gradients[1] = touch(gradient);
     }
     end_action(sums);
@@ -200,11 +218,10 @@ class Scheduler {
   void contribute(Action& action, std::size_t i, ValueId value) {
     if (value == 0) return;
     int& gradient = gradient_items_[index(value)];
-    const std::int64_t floats = graph_.values[index(value)].elements();
     if (gradient == no_item) {
-      gradient = new_item(floats);
+      gradient = new_item(value);
     } else {
-      action.addends[i] = new_item(floats);
+      action.addends[i] = new_item(value);
     }
     action.input_gradients[i] = touch(gradient);
   }
@@ -228,6 +245,8 @@ class Scheduler {
 
 std::string_view name_of(Action::Kind kind) {
   switch (kind) {
+    case Action::Kind::convert:
+      return "convert";
     case Action::Kind::forward:
       return "forward";
     case Action::Kind::moments:

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "layers/model/graph.h"
+#include "layers/tensor/element.h"
 
 // What a plan will do, worked out once from the graph and independent of any shard's size: operations after
 // fusion, actions in order, segments between synchronization points, and the lifetime of every tensor. Pure
@@ -19,6 +20,7 @@ struct ProgramOptions {
       false;  // batch_norms have theirs from outside: nothing crosses shards but gradients
   bool fuse = true;
   bool recompute = true;
+  Element element = Element::f32;  // of activations and their gradients; images and the loss are fp32
 };
 
 // An operation: a layer, or a batch_norm joined with the add and the ReLU that follow it at once.
@@ -32,11 +34,12 @@ struct PlanOp {
   bool is_norm() const { return layer->kind() == Layer::Kind::batch_norm; }
 };
 
-// A tensor's memory from its first action to its last. Sizes are floats a sample, or what an operation's
+// A tensor's memory from its first action to its last. Sizes are elements a sample, or what an operation's
 // kernel saves.
 struct Item {
-  std::int64_t floats = 0;
-  int saves_op = -1;  // the op whose kernel's saved bytes it holds, instead of floats
+  std::int64_t elements = 0;
+  Element element = Element::f32;
+  int saves_op = -1;  // the op whose kernel's saved bytes it holds, instead of elements
   int first = 0;      // actions, counted over the whole program
   int last = 0;
   bool crosses = false;  // lives over a synchronization point: one a shard; else one a thread will do
@@ -45,9 +48,19 @@ inline constexpr int no_item = -1;
 inline constexpr int images_item = -2;  // the batch's images, which the loader owns
 
 struct Action {
-  enum class Kind : std::uint8_t { forward, moments, normalize, loss, backward, norm_sums, norm_apply };
+  // convert: inputs[0] to the output's element type.
+  enum class Kind : std::uint8_t {
+    convert,
+    forward,
+    moments,
+    normalize,
+    loss,
+    backward,
+    norm_sums,
+    norm_apply
+  };
   Kind kind = Kind::forward;
-  int op = -1;
+  int op = -1;  // of a convert and the loss: none
   std::array<int, max_inputs> inputs{no_item, no_item};
   int output = no_item;
   int saved = no_item;
@@ -72,7 +85,6 @@ struct Program {
   std::vector<Action> actions;
   std::vector<Segment> segments;
   std::vector<Item> items;
-  int logits = no_item;
 };
 
 Program make_program(const Graph& graph, ProgramOptions options);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "layers/tensor/element.h"
 #include "layers/tensor/shape.h"
 
 namespace lockstep {
@@ -15,9 +16,10 @@ namespace lockstep {
 // What a kernel is made for. Its primitives are created for exactly this shard shape, on one thread, outside
 // any parallel region (rule 2).
 struct KernelShape {
-  std::int64_t samples = 0;  // of the shard, at least 1
-  int threads = 1;           // threads that may run it at once, each with its own index
-  bool training = true;      // false: `backward` is never called, dropout passes its input through
+  std::int64_t samples = 0;        // of the shard, at least 1
+  int threads = 1;                 // threads that may run it at once, each with its own index
+  bool training = true;            // false: `backward` is never called, dropout passes its input through
+  Element element = Element::f32;  // of activations and their gradients
 };
 
 // Which shard of which step, for what must not depend on who computes it.
@@ -30,11 +32,12 @@ struct ShardPosition {
 inline constexpr std::size_t max_inputs = 2;
 inline constexpr std::size_t max_parameters = 4;
 
-// Pointers into one shard. Activations and gradients start on 64 bytes; unused places are null.
-// `parameters` are plain arrays in the layer's order (weight, bias).
+// Pointers into one shard. Activations and their gradients are of the kernel's element type and start on 64
+// bytes; unused places are null. `parameters` are plain arrays in the layer's order (weight, bias), and they
+// and their gradients are in fp32 always.
 struct ForwardArguments {
-  std::array<const float*, max_inputs> inputs{};
-  float* output = nullptr;
+  std::array<const void*, max_inputs> inputs{};
+  void* output = nullptr;
   std::array<const float*, max_parameters> parameters{};
   std::byte* saved = nullptr;    // saved_bytes(), kept until the shard's backward
   std::byte* scratch = nullptr;  // scratch_bytes(), of this thread alone
@@ -42,10 +45,10 @@ struct ForwardArguments {
 };
 
 struct BackwardArguments {
-  std::array<const float*, max_inputs> inputs{};  // null unless the layer says that its backward reads them
-  const float* output = nullptr;                  // likewise
-  const float* output_gradient = nullptr;
-  std::array<float*, max_inputs> input_gradients{};  // overwritten; null where not wanted
+  std::array<const void*, max_inputs> inputs{};  // null unless the layer says that its backward reads them
+  const void* output = nullptr;                  // likewise
+  const void* output_gradient = nullptr;
+  std::array<void*, max_inputs> input_gradients{};  // overwritten; null where not wanted
   std::array<const float*, max_parameters> parameters{};
   std::array<float*, max_parameters> parameter_gradients{};  // this shard's own; overwritten
   const std::byte* saved = nullptr;
@@ -59,14 +62,14 @@ inline bool is_reference(std::string_view implementation) {
   return implementation.find("ref") != std::string_view::npos;
 }
 
-// A primitive of the library behind a kernel, with nothing around it: for benchmarks. `result` has room for
-// an input or an output, `scratch` for the kernel's scratch_bytes(). Only the time it takes means anything.
+// A primitive of the library behind a kernel, with nothing around it: for benchmarks. `input` and
+// `output_gradient` are of the kernel's element type, `result` has room for an input or an output in fp32,
+// and `scratch` for the kernel's scratch_bytes(). Only the time it takes means anything.
 struct BarePrimitive {
   enum class Pass : std::uint8_t { forward, backward_data, backward_weight };
   Pass pass = Pass::forward;
   std::string implementation;  // what the library calls it
-  std::function<void(const float* input, const float* output_gradient, float* result, std::byte* scratch)>
-      run;
+  std::function<void(const void* input, const void* output_gradient, void* result, std::byte* scratch)> run;
 };
 
 // One operation, compiled for one number of samples. Knows one shard; no rank, batch or neighbour.

@@ -7,7 +7,8 @@
 #include "layers/ops/kernel.h"
 #include "layers/tensor/random.h"
 
-// The kernels that layers are made of, one factory each. Every device implements all of them.
+// The kernels that layers are made of, one factory each. Every device implements all of them, for fp32 and
+// for bf16 (KernelShape::element): those read and write it and compute in fp32, sums in fp32 or better.
 namespace lockstep {
 
 struct Convolution {

@@ -29,12 +29,14 @@ std::string describe(const Convolution& c, std::int64_t samples) {
 
 std::unique_ptr<Kernel> make_convolution(const Convolution& convolution, const KernelShape& shape) {
   check_compute_thread();
+  const auto element = onednn::type_of(shape.element);
   const auto image = [&](const SampleShape& s) {
-    return Desc({shape.samples, s.channels, s.height, s.width}, f32, Memory::format_tag::nhwc);
+    return Desc({shape.samples, s.channels, s.height, s.width}, element, Memory::format_tag::nhwc);
   };
   const Dims weight = weight_dims(convolution);
   const auto plain = convolution.groups == 1 ? Memory::format_tag::oihw : Memory::format_tag::goihw;
-  const Desc any(weight, f32, Memory::format_tag::any);
+  const Desc any(weight, element, Memory::format_tag::any);
+  const Desc any_gradient(weight, f32, Memory::format_tag::any);
   const Dims stride{convolution.stride, convolution.stride};
   const Dims padding{convolution.padding, convolution.padding};
 
@@ -53,7 +55,7 @@ std::unique_ptr<Kernel> make_convolution(const Convolution& convolution, const K
     w.backward_data = onednn::describe_backward<dnnl::convolution_backward_data>(
         forward, direct, w.source, any, w.destination, stride, padding, padding);
     w.backward_weight = onednn::describe_backward<dnnl::convolution_backward_weights>(
-        forward, direct, w.source, any, w.bias, w.destination, stride, padding, padding);
+        forward, direct, w.source, any_gradient, w.bias, w.destination, stride, padding, padding);
   }
   return onednn::make_weighted(w, shape.threads);
 }

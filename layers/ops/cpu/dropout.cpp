@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::int64_t words = 4;  // elements that one draw serves
 
+template <class E>
 class Dropout final : public Kernel {
  public:
   Dropout(std::int64_t elements, float probability, const Random& random, const KernelShape& shape)
@@ -18,20 +19,23 @@ class Dropout final : public Kernel {
         training_(shape.training) {}
 
   void forward(const ForwardArguments& arguments) const override {
+    const auto* x = static_cast<const E*>(arguments.inputs[0]);
+    auto* y = static_cast<E*>(arguments.output);
     if (training_) {
-      apply(arguments.position, arguments.inputs[0], arguments.output);
+      apply(arguments.position, x, y);
     } else {
-      std::copy_n(arguments.inputs[0], samples_ * elements_, arguments.output);
+      std::copy_n(x, samples_ * elements_, y);
     }
   }
 
   void backward(const BackwardArguments& arguments) const override {
     if (arguments.input_gradients[0] == nullptr) return;
-    apply(arguments.position, arguments.output_gradient, arguments.input_gradients[0]);
+    apply(arguments.position, static_cast<const E*>(arguments.output_gradient),
+          static_cast<E*>(arguments.input_gradients[0]));
   }
 
  private:
-  void apply(const ShardPosition& position, const float* from, float* to) const {
+  void apply(const ShardPosition& position, const E* from, E* to) const {
     const float scale = probability_ < 1 ? 1 / (1 - probability_) : 0;
     const std::int64_t draws = (elements_ + words - 1) / words;  // of a sample
     for (std::int64_t sample = 0; sample < samples_; ++sample) {
@@ -43,7 +47,7 @@ class Dropout final : public Kernel {
         for (std::int64_t word = 0; word < count; ++word) {
           const bool keep = Random::uniform(bits[static_cast<std::size_t>(word)]) >= probability_;
           const std::int64_t index = sample * elements_ + i + word;
-          to[index] = keep ? from[index] * scale : 0.0F;
+          to[index] = from_float<E>(keep ? to_float(from[index]) * scale : 0.0F);
         }
       }
     }
@@ -60,7 +64,9 @@ class Dropout final : public Kernel {
 
 std::unique_ptr<Kernel> make_dropout(const SampleShape& in, float probability, const Random& random,
                                      const KernelShape& shape) {
-  return std::make_unique<Dropout>(in.elements(), probability, random, shape);
+  return with_element(shape.element, [&](auto element) -> std::unique_ptr<Kernel> {
+    return std::make_unique<Dropout<decltype(element)>>(in.elements(), probability, random, shape);
+  });
 }
 
 }  // namespace lockstep

@@ -12,46 +12,51 @@
 namespace lockstep {
 namespace {
 
+template <class E>
 class Relu final : public Kernel {
  public:
   explicit Relu(std::int64_t elements) : elements_(elements) {}
 
   void forward(const ForwardArguments& arguments) const override {
-    const float* x = arguments.inputs[0];
-    float* y = arguments.output;
+    const auto* x = static_cast<const E*>(arguments.inputs[0]);
+    auto* y = static_cast<E*>(arguments.output);
 #pragma omp simd
-    for (std::int64_t i = 0; i < elements_; ++i) y[i] = relu(x[i]);
+    for (std::int64_t i = 0; i < elements_; ++i) y[i] = from_float<E>(relu(to_float(x[i])));
   }
 
   void backward(const BackwardArguments& arguments) const override {
-    const float* y = arguments.output;
-    const float* dy = arguments.output_gradient;
-    float* dx = arguments.input_gradients[0];
+    const auto* y = static_cast<const E*>(arguments.output);
+    const auto* dy = static_cast<const E*>(arguments.output_gradient);
+    auto* dx = static_cast<E*>(arguments.input_gradients[0]);
     if (dx == nullptr) return;
 #pragma omp simd
-    for (std::int64_t i = 0; i < elements_; ++i) dx[i] = relu_gradient(y[i], dy[i]);
+    for (std::int64_t i = 0; i < elements_; ++i) {
+      dx[i] = from_float<E>(relu_gradient(to_float(y[i]), to_float(dy[i])));
+    }
   }
 
  private:
   std::int64_t elements_;
 };
 
+template <class E>
 class Add final : public Kernel {
  public:
   explicit Add(std::int64_t elements) : elements_(elements) {}
 
   void forward(const ForwardArguments& arguments) const override {
-    const float* a = arguments.inputs[0];
-    const float* b = arguments.inputs[1];
-    float* y = arguments.output;
+    const auto* a = static_cast<const E*>(arguments.inputs[0]);
+    const auto* b = static_cast<const E*>(arguments.inputs[1]);
+    auto* y = static_cast<E*>(arguments.output);
 #pragma omp simd
-    for (std::int64_t i = 0; i < elements_; ++i) y[i] = a[i] + b[i];
+    for (std::int64_t i = 0; i < elements_; ++i) y[i] = from_float<E>(to_float(a[i]) + to_float(b[i]));
   }
 
   void backward(const BackwardArguments& arguments) const override {
-    const float* dy = arguments.output_gradient;
-    for (float* dx : arguments.input_gradients) {
-      if (dx == nullptr) continue;
+    const auto* dy = static_cast<const E*>(arguments.output_gradient);
+    for (void* gradient : arguments.input_gradients) {
+      if (gradient == nullptr) continue;
+      auto* dx = static_cast<E*>(gradient);
 #pragma omp simd
       for (std::int64_t i = 0; i < elements_; ++i) dx[i] = dy[i];
     }
@@ -79,21 +84,51 @@ double block_of_squares(std::span<const float> values) {
   return sums[0];
 }
 
+template <template <class> class K>
+std::unique_ptr<Kernel> make(const SampleShape& in, const KernelShape& shape) {
+  return with_element(shape.element, [&](auto element) -> std::unique_ptr<Kernel> {
+    return std::make_unique<K<decltype(element)>>(shape.samples * in.elements());
+  });
+}
+
+template <class E>
+void add_elements(std::span<E> sum, std::span<const E> addend) {
+  E* to = sum.data();
+  const E* from = addend.data();
+#pragma omp simd
+  for (std::size_t i = 0; i < addend.size(); ++i) to[i] = from_float<E>(to_float(to[i]) + to_float(from[i]));
+}
+
 }  // namespace
 
 std::unique_ptr<Kernel> make_relu(const SampleShape& in, const KernelShape& shape) {
-  return std::make_unique<Relu>(shape.samples * in.elements());
+  return make<Relu>(in, shape);
 }
 
 std::unique_ptr<Kernel> make_add(const SampleShape& in, const KernelShape& shape) {
-  return std::make_unique<Add>(shape.samples * in.elements());
+  return make<Add>(in, shape);
 }
 
 void add_into(std::span<float> sum, std::span<const float> addend) {
-  float* to = sum.data();
-  const float* from = addend.data();
+  add_elements(sum, addend);
+}
+
+void add_into(std::span<Bf16> sum, std::span<const Bf16> addend) {
+  add_elements(sum, addend);
+}
+
+void convert(std::span<const float> from, std::span<Bf16> to) {
+  const float* x = from.data();
+  Bf16* y = to.data();
 #pragma omp simd
-  for (std::size_t i = 0; i < addend.size(); ++i) to[i] += from[i];
+  for (std::size_t i = 0; i < from.size(); ++i) y[i] = from_float<Bf16>(x[i]);
+}
+
+void convert(std::span<const Bf16> from, std::span<float> to) {
+  const Bf16* x = from.data();
+  float* y = to.data();
+#pragma omp simd
+  for (std::size_t i = 0; i < from.size(); ++i) y[i] = to_float(x[i]);
 }
 
 double sum_of_squares(std::span<const float> values) {

@@ -12,14 +12,16 @@ using onednn::Memory;
 std::unique_ptr<Kernel> make_linear(const Linear& linear, const KernelShape& shape) {
   check_compute_thread();
   constexpr auto f32 = Memory::data_type::f32;
-  const Desc any({linear.out, linear.in}, f32, Memory::format_tag::any);
+  const auto element = onednn::type_of(shape.element);
+  const Desc any({linear.out, linear.in}, element, Memory::format_tag::any);
+  const Desc any_gradient({linear.out, linear.in}, f32, Memory::format_tag::any);
 
   onednn::Weighted w;
   w.what = fmt::format("linear {} to {} ({} samples)", linear.in, linear.out, shape.samples);
-  w.source = Desc({shape.samples, linear.in}, f32, Memory::format_tag::nc);
+  w.source = Desc({shape.samples, linear.in}, element, Memory::format_tag::nc);
   w.weight = Desc({linear.out, linear.in}, f32, Memory::format_tag::oi);
   if (linear.bias) w.bias = Desc({linear.out}, f32, Memory::format_tag::x);
-  w.destination = Desc({shape.samples, linear.out}, f32, Memory::format_tag::nc);
+  w.destination = Desc({shape.samples, linear.out}, element, Memory::format_tag::nc);
 
   const auto kind = shape.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   const auto forward =
@@ -29,7 +31,7 @@ std::unique_ptr<Kernel> make_linear(const Linear& linear, const KernelShape& sha
     w.backward_data =
         onednn::describe_backward<dnnl::inner_product_backward_data>(forward, w.source, any, w.destination);
     w.backward_weight = onednn::describe_backward<dnnl::inner_product_backward_weights>(
-        forward, w.source, any, w.bias, w.destination);
+        forward, w.source, any_gradient, w.bias, w.destination);
   }
   return onednn::make_weighted(w, shape.threads);
 }

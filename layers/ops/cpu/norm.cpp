@@ -49,9 +49,12 @@ struct Layout {
   }
 
   // A channel's constants, lane by lane.
-  std::vector<float> spread(const float* values) const {
+  template <class E>
+  std::vector<float> spread(const E* values) const {
     std::vector<float> wide(static_cast<std::size_t>(lanes));
-    for (std::int64_t row = 0; row < repeat; ++row) std::copy_n(values, channels, &wide[row * channels]);
+    for (std::int64_t row = 0; row < repeat; ++row) {
+      std::transform(values, values + channels, &wide[row * channels], [](E value) { return to_float(value); });
+    }
     return wide;
   }
 
@@ -69,9 +72,10 @@ float sum_of_eight(const Term& term) {
 }
 
 // One lane of a block.
-void add_deviations(const float* x, std::int64_t lanes, float shift, double& sum, double& square,
+template <class E>
+void add_deviations(const E* x, std::int64_t lanes, float shift, double& sum, double& square,
                     double& within) {
-  const auto deviation = [=](std::int64_t row) { return x[row * lanes] - shift; };
+  const auto deviation = [=](std::int64_t row) { return to_float(x[row * lanes]) - shift; };
   const float total = sum_of_eight(deviation);
   const float mean = total * 0.125F;
   const float rest = sum_of_eight([=](std::int64_t row) {
@@ -87,7 +91,8 @@ void add_deviations(const float* x, std::int64_t lanes, float shift, double& sum
 
 // Within a block of eight, deviations are taken from the block's own mean; between blocks, from the shard's
 // first row, in fp64. With s a block's sum, M2 = Σ within + Σ s² / 8 − (Σ s)² / rows.
-void moments(const float* x, std::int64_t rows, std::int64_t channels, double* moments) {
+template <class E>
+void moments(const E* x, std::int64_t rows, std::int64_t channels, double* moments) {
   const Layout layout(rows, channels);
   const std::int64_t lanes = layout.lanes;
   const std::vector<float> first_row = layout.spread(x);
@@ -106,10 +111,10 @@ void moments(const float* x, std::int64_t rows, std::int64_t channels, double* m
     }
   };
   const auto visit_row = [=](std::int64_t offset, std::int64_t count) {
-    const float* row = x + offset;
+    const E* row = x + offset;
 #pragma omp simd
     for (std::int64_t lane = 0; lane < count; ++lane) {
-      const auto deviation = static_cast<double>(row[lane] - shift[lane]);
+      const auto deviation = static_cast<double>(to_float(row[lane]) - shift[lane]);
       sum[lane] += deviation;
       square[lane] += deviation * deviation;
     }
@@ -127,7 +132,7 @@ void moments(const float* x, std::int64_t rows, std::int64_t channels, double* m
     const double shifted = total / static_cast<double>(rows);
     const double spread = m2[c] - total * shifted;
     m2[c] = inner_sums[c] + (spread < 0 ? 0 : spread);
-    mean[c] = static_cast<double>(x[c]) + shifted;
+    mean[c] = static_cast<double>(to_float(x[c])) + shifted;
   }
 }
 
@@ -153,44 +158,48 @@ float normalized(float x, float mean, float scale, float shift) {
 }
 
 // dy behind the normalization's own ReLU, whose mask is recomputed from x, or dy itself.
-template <bool masked>
-float dz_of(float dy, float x, float mean, float scale, float shift) {
-  if constexpr (!masked) return dy;
-  return relu_gradient(normalized(x, mean, scale, shift), dy);
+template <bool masked, class E>
+float dz_of(E dy, E x, float mean, float scale, float shift) {
+  if constexpr (!masked) return to_float(dy);
+  return normalized(to_float(x), mean, scale, shift) > largest_zero<E> ? to_float(dy) : 0.0F;
 }
 
 // One lane of a block.
-template <bool masked>
-void add_products(const float* x, const float* dy, std::int64_t lanes, float mean, float scale, float shift,
+template <bool masked, class E>
+void add_products(const E* x, const E* dy, std::int64_t lanes, float mean, float scale, float shift,
                   double& sum, double& product) {
   const auto dz = [=](std::int64_t row) {
     return dz_of<masked>(dy[row * lanes], x[row * lanes], mean, scale, shift);
   };
   sum += static_cast<double>(sum_of_eight(dz));
-  product +=
-      static_cast<double>(sum_of_eight([=](std::int64_t row) { return dz(row) * (x[row * lanes] - mean); }));
+  product += static_cast<double>(
+      sum_of_eight([=](std::int64_t row) { return dz(row) * (to_float(x[row * lanes]) - mean); }));
 }
 
 // Where a residual joined before the ReLU: masks dy in place and hands it to the residual.
-void pass_to_residual(const float* y, float* dy, bool relu, float* residual_gradient, bool accumulate,
+template <class E>
+void pass_to_residual(const E* y, E* dy, bool relu, E* residual_gradient, bool accumulate,
                       std::int64_t count) {
   if (relu) {
 #pragma omp simd
-    for (std::int64_t i = 0; i < count; ++i) dy[i] = relu_gradient(y[i], dy[i]);
+    for (std::int64_t i = 0; i < count; ++i) {
+      dy[i] = from_float<E>(relu_gradient(to_float(y[i]), to_float(dy[i])));
+    }
   }
   if (residual_gradient == nullptr) return;
   choose(accumulate, [=](auto add) {
 #pragma omp simd
     for (std::int64_t i = 0; i < count; ++i) {
-      residual_gradient[i] = add ? residual_gradient[i] + dy[i] : dy[i];
+      residual_gradient[i] = add ? from_float<E>(to_float(residual_gradient[i]) + to_float(dy[i])) : dy[i];
     }
   });
 }
 
 }  // namespace
 
-void normalize(const float* x, const float* residual, bool relu, const Affine& affine, std::int64_t rows,
-               std::int64_t channels, float* y) {
+template <class E>
+void normalize(const E* x, const Same<E>* residual, bool relu, const Affine& affine, std::int64_t rows,
+               std::int64_t channels, Same<E>* y) {
   const Layout layout(rows, channels);
   const WideAffine wide(affine, layout);
   const float* mean = wide.mean.data();
@@ -202,17 +211,18 @@ void normalize(const float* x, const float* residual, bool relu, const Affine& a
 #pragma omp simd
         for (std::int64_t lane = 0; lane < lanes; ++lane) {
           const std::int64_t i = offset + lane;
-          float value = normalized(x[i], mean[lane], scale[lane], shift[lane]);
-          if constexpr (with_residual) value += residual[i];
-          y[i] = with_relu ? lockstep::relu(value) : value;
+          float value = normalized(to_float(x[i]), mean[lane], scale[lane], shift[lane]);
+          if constexpr (with_residual) value = stored<E>(value) + to_float(residual[i]);
+          y[i] = from_float<E>(with_relu ? lockstep::relu(value) : value);
         }
       });
     });
   });
 }
 
-void backward_sums(const float* x, const float* y, float* dy, bool relu, bool residual, const Affine& affine,
-                   std::int64_t rows, std::int64_t channels, float* residual_gradient, bool accumulate,
+template <class E>
+void backward_sums(const E* x, const Same<E>* y, Same<E>* dy, bool relu, bool residual, const Affine& affine,
+                   std::int64_t rows, std::int64_t channels, Same<E>* residual_gradient, bool accumulate,
                    double* sums) {
   const Layout layout(rows, channels);
   const WideAffine wide(affine, layout);
@@ -226,16 +236,17 @@ void backward_sums(const float* x, const float* y, float* dy, bool relu, bool re
 
   const auto pass = [=](std::int64_t offset, std::int64_t count) {
     if (!residual) return;
-    pass_to_residual(relu ? y + offset : nullptr, dy + offset, relu,
-                     residual_gradient == nullptr ? nullptr : residual_gradient + offset, accumulate, count);
+    pass_to_residual<E>(relu ? y + offset : nullptr, dy + offset, relu,
+                        residual_gradient == nullptr ? nullptr : residual_gradient + offset, accumulate,
+                        count);
   };
   choose(relu && !residual, [&](auto masked) {
     const auto visit_block = [=, lanes = layout.lanes](std::int64_t offset) {
       pass(offset, block * lanes);
 #pragma omp simd
       for (std::int64_t lane = 0; lane < lanes; ++lane) {
-        add_products<masked>(x + offset + lane, dy + offset + lane, lanes, mean[lane], scale[lane],
-                             shift[lane], sum[lane], product[lane]);
+        add_products<masked, E>(x + offset + lane, dy + offset + lane, lanes, mean[lane], scale[lane],
+                                shift[lane], sum[lane], product[lane]);
       }
     };
     const auto visit_row = [=](std::int64_t offset, std::int64_t lanes) {
@@ -245,7 +256,7 @@ void backward_sums(const float* x, const float* y, float* dy, bool relu, bool re
         const std::int64_t i = offset + lane;
         const auto dz = static_cast<double>(dz_of<masked>(dy[i], x[i], mean[lane], scale[lane], shift[lane]));
         sum[lane] += dz;
-        product[lane] += dz * static_cast<double>(x[i] - mean[lane]);
+        product[lane] += dz * static_cast<double>(to_float(x[i]) - mean[lane]);
       }
     };
     layout.for_each_block(visit_block, visit_row);
@@ -258,8 +269,9 @@ void backward_sums(const float* x, const float* y, float* dy, bool relu, bool re
   }
 }
 
-void backward_apply(const float* x, const float* dy, bool masked, const Affine& affine, const GroupSums& sums,
-                    std::int64_t rows, std::int64_t channels, float* dx) {
+template <class E>
+void backward_apply(const E* x, const Same<E>* dy, bool masked, const Affine& affine, const GroupSums& sums,
+                    std::int64_t rows, std::int64_t channels, Same<E>* dx) {
   const Layout layout(rows, channels);
   const WideAffine wide(affine, layout);
   const auto count = static_cast<double>(sums.count);
@@ -283,14 +295,16 @@ void backward_apply(const float* x, const float* dy, bool masked, const Affine& 
       for (std::int64_t lane = 0; lane < lanes; ++lane) {
         const std::int64_t i = offset + lane;
         const float dz = dz_of<mask>(dy[i], x[i], mean[lane], scale[lane], shift[lane]);
-        dx[i] = scale[lane] * std::fma(x[i] - mean[lane], slope[lane], dz - mean_dz[lane]);
+        dx[i] = from_float<E>(scale[lane] *
+                              std::fma(to_float(x[i]) - mean[lane], slope[lane], dz - mean_dz[lane]));
       }
     });
   });
 }
 
-void backward_frozen(const float* x, const float* dy, bool masked, const Affine& affine, std::int64_t rows,
-                     std::int64_t channels, float* dx) {
+template <class E>
+void backward_frozen(const E* x, const Same<E>* dy, bool masked, const Affine& affine, std::int64_t rows,
+                     std::int64_t channels, Same<E>* dx) {
   const Layout layout(rows, channels);
   const WideAffine wide(affine, layout);
   const float* mean = wide.mean.data();
@@ -301,10 +315,23 @@ void backward_frozen(const float* x, const float* dy, bool masked, const Affine&
 #pragma omp simd
       for (std::int64_t lane = 0; lane < lanes; ++lane) {
         const std::int64_t i = offset + lane;
-        dx[i] = scale[lane] * dz_of<mask>(dy[i], x[i], mean[lane], scale[lane], shift[lane]);
+        dx[i] = from_float<E>(scale[lane] * dz_of<mask>(dy[i], x[i], mean[lane], scale[lane], shift[lane]));
       }
     });
   });
 }
+
+// For both element types.
+#define LOCKSTEP_NORM(E)                                                                                     \
+  template void moments(const E*, std::int64_t, std::int64_t, double*);                                      \
+  template void normalize(const E*, const E*, bool, const Affine&, std::int64_t, std::int64_t, E*);          \
+  template void backward_sums(const E*, const E*, E*, bool, bool, const Affine&, std::int64_t, std::int64_t, \
+                              E*, bool, double*);                                                            \
+  template void backward_apply(const E*, const E*, bool, const Affine&, const GroupSums&, std::int64_t,      \
+                               std::int64_t, E*);                                                            \
+  template void backward_frozen(const E*, const E*, bool, const Affine&, std::int64_t, std::int64_t, E*)
+LOCKSTEP_NORM(float);
+LOCKSTEP_NORM(Bf16);
+#undef LOCKSTEP_NORM
 
 }  // namespace lockstep::norm

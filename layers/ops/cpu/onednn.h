@@ -4,6 +4,8 @@
 #include <dnnl.hpp>
 #include <utility>
 
+#include "layers/tensor/element.h"
+
 // All that differs between oneDNN 2.6 and 3.x, and the settings that every primitive shares.
 namespace lockstep::onednn {
 
@@ -14,6 +16,10 @@ using Dims = dnnl::memory::dims;
 inline const dnnl::engine& engine() {
   static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
   return cpu;
+}
+
+inline Memory::data_type type_of(Element element) {
+  return element == Element::bf16 ? Memory::data_type::bf16 : Memory::data_type::f32;
 }
 
 // The caller owns the scratchpad: a primitive may then be run by several threads at once (rule 2).

@@ -51,8 +51,8 @@ class Forward {
   }
   BarePrimitive bare() const {
     return {BarePrimitive::Pass::forward, implementation_,
-            [this](const float* input, const float* other, void* result, std::byte* scratch) {
-              call_(0, {input, other, result}, scratch);  // any floats do for a bias
+            [this](const void* input, const void* other, void* result, std::byte* scratch) {
+              call_(0, {input, other, result}, scratch);  // any numbers do for a bias
             }};
   }
 
@@ -84,7 +84,7 @@ class BackwardData {
   }
   BarePrimitive bare() const {
     return {BarePrimitive::Pass::backward_data, implementation_,
-            [this](const float* /*input*/, const float* gradient, void* result, std::byte* scratch) {
+            [this](const void* /*input*/, const void* gradient, void* result, std::byte* scratch) {
               call_(0, {gradient, result}, scratch);
             }};
   }
@@ -117,7 +117,7 @@ class BackwardWeight {
   }
   BarePrimitive bare() const {
     return {BarePrimitive::Pass::backward_weight, implementation_,
-            [this](const float* input, const float* gradient, void* result, std::byte* scratch) {
+            [this](const void* input, const void* gradient, void* result, std::byte* scratch) {
               call_(0, {input, gradient, scratch, result}, scratch + gradient_bytes_);
             }};
   }

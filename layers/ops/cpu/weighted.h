@@ -11,7 +11,9 @@
 namespace lockstep::onednn {
 
 // What a convolution and a linear layer have in common: source, weight, bias (may be empty) and destination
-// in plain layouts, and primitives that were described with the weight in any layout.
+// in plain layouts, and primitives that were described with the weight in any layout. Source and destination,
+// and the weight as primitives read it, are of the kernel's element type; `weight`, bias and their gradients
+// are fp32.
 struct Weighted {
   std::string what;  // operation and shape, for messages
   Desc source, weight, bias, destination;
@@ -19,8 +21,8 @@ struct Weighted {
   std::optional<dnnl::primitive_desc_base> backward_data, backward_weight;  // where training
 };
 
-// Runs them. Weights are brought to the layouts that oneDNN prefers once a step, weight gradients back to the
-// plain layout at the end of each backward.
+// Runs them. Weights are brought to the layouts (and the type) that primitives read once a step, weight
+// gradients back to the plain layout at the end of each backward.
 std::unique_ptr<Kernel> make_weighted(const Weighted& weighted, int threads);
 
 }  // namespace lockstep::onednn

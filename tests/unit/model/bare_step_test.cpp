@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "layers/ops/processor.h"
 #include "layers/ops/threads.h"
 
 namespace lockstep {
@@ -44,14 +45,24 @@ TEST(BareStep, HasThePrimitivesOfTraining) {
   }
 }
 
+void expect_to_run(const ModelOptions& options, int rank) {
+  const BareStep step(options, 3, rank, 18);
+  ASSERT_EQ(step.entries().size(), 5);
+  for (std::size_t entry = 0; entry < step.entries().size(); ++entry) step.run(entry);
+}
+
 // 18 samples on 4 shards: 5, 5, 4, 4. Under a sanitizer this shows that every primitive has room.
 TEST(BareStep, RunsOnShardsOfTwoSizes) {
   prepare_compute_thread();
-  for (const int rank : {0, 1, 2}) {
-    const BareStep step(two_layers(), 3, rank, 18);
-    ASSERT_EQ(step.entries().size(), 5);
-    for (std::size_t entry = 0; entry < step.entries().size(); ++entry) step.run(entry);
-  }
+  for (const int rank : {0, 1, 2}) expect_to_run(two_layers(), rank);
+}
+
+TEST(BareStep, RunsInBf16) {
+  if (!computes_in(Element::bf16)) GTEST_SKIP() << "not on this processor";
+  prepare_compute_thread();
+  ModelOptions options = two_layers();
+  options.training = Element::bf16;
+  for (const int rank : {0, 1, 2}) expect_to_run(options, rank);
 }
 
 TEST(BareStep, IsEmptyWhereAWorkerHasNoSample) {

@@ -1,6 +1,9 @@
 // The promise, at the level of the model: nothing about how the work is spread changes a bit of the result.
 #include <gtest/gtest.h>
 
+#include <tuple>
+
+#include "layers/ops/processor.h"
 #include "tests/unit/model/steps.h"
 
 namespace lockstep::testing {
@@ -14,11 +17,15 @@ Outcome reference(const ModelOptions& options) {
   return run_steps(options, {.workers = 1, .batches = batches})[0];
 }
 
-class OneAnswer : public ::testing::TestWithParam<std::int64_t> {  // shards that share statistics
+// Shards that share statistics, and what training keeps activations in.
+class OneAnswer : public ::testing::TestWithParam<std::tuple<std::int64_t, Element>> {
  protected:
+  void SetUp() override {
+    if (!computes_in(std::get<Element>(GetParam()))) GTEST_SKIP() << "not on this processor";
+  }
   ModelOptions options() const {
     ModelOptions options = small_resnet();
-    options.statistics_group = GetParam();
+    std::tie(options.statistics_group, options.training) = GetParam();
     options.running_statistics = {{}, {.name = "cumulative", .kind = RunningStatistics::Kind::cumulative}};
     return options;
   }
@@ -89,7 +96,9 @@ TEST_P(OneAnswer, WithAnyBucketsAndWithoutOverlap) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(StatisticsGroup, OneAnswer, ::testing::Values(8, 1, 2, 3));
+INSTANTIATE_TEST_SUITE_P(StatisticsGroup, OneAnswer,
+                         ::testing::Combine(::testing::Values(8, 1, 2, 3),
+                                            ::testing::Values(Element::f32, Element::bf16)));
 
 TEST(Evaluation, IsTheSameOnAnyNumberOfWorkers) {
   const ModelOptions options = small_resnet();

@@ -53,30 +53,57 @@ TEST(Program, JoinsAddAndReluToTheBatchNormBeforeThem) {
   EXPECT_TRUE(std::ranges::none_of(apart.ops, [](const PlanOp& op) { return op.residual || op.relu; }));
 }
 
-std::int64_t kept_floats(const Program& program) {
-  std::int64_t floats = 0;
-  for (const Item& item : program.items) floats += item.crosses ? item.floats : 0;
-  return floats;
+// Bytes a sample that live over a synchronization point.
+std::size_t kept_bytes(const Program& program) {
+  std::size_t bytes = 0;
+  for (const Item& item : program.items) {
+    if (item.crosses) bytes += static_cast<std::size_t>(item.elements) * size_of(item.element);
+  }
+  return bytes;
 }
 
 TEST(Program, RecomputationKeepsLess) {
   const Graph graph = resnet20();
-  EXPECT_LT(kept_floats(make_program(graph, {.recompute = true})),
-            kept_floats(make_program(graph, {.recompute = false})));
+  EXPECT_LT(kept_bytes(make_program(graph, {.recompute = true})),
+            kept_bytes(make_program(graph, {.recompute = false})));
+}
+
+// Images come, and the loss takes logits and gives their gradient, in fp32.
+TEST(Program, InBf16ConvertsWhereItMeetsTheWorldAndKeepsHalf) {
+  const Graph graph = resnet20();
+  for (const bool recompute : {true, false}) {
+    const Program program = make_program(graph, {.recompute = recompute, .element = Element::bf16});
+    std::vector<std::int64_t> converted;
+    for (const Action& action : program.actions) {
+      if (action.kind != Action::Kind::convert) continue;
+      converted.push_back(program.items[static_cast<std::size_t>(action.output)].elements);
+    }
+    std::vector<std::int64_t> expected{32 * 32 * 3, 10, 10};
+    if (recompute) expected.push_back(32 * 32 * 3);  // of which the first convolution's backward reads
+    EXPECT_EQ(converted, expected);
+    const std::size_t images = recompute ? 0 : 32 * 32 * 3 * sizeof(Bf16);
+    EXPECT_EQ(kept_bytes(program) - images, kept_bytes(make_program(graph, {.recompute = recompute})) / 2);
+  }
+  EXPECT_TRUE(std::ranges::none_of(make_program(graph, {}).actions, [](const Action& action) {
+    return action.kind == Action::Kind::convert;
+  }));
 }
 
 TEST(Program, NeverReadsATensorOutsideItsLifetime) {
   const Graph graph = resnet20();
-  for (const bool recompute : {true, false}) {
-    for (const bool fuse : {true, false}) {
-      const Program program = make_program(graph, {.fuse = fuse, .recompute = recompute});
-      for (int number = 0; number < static_cast<int>(program.actions.size()); ++number) {
-        const Action& action = program.actions[static_cast<std::size_t>(number)];
-        for (const int item : {action.inputs[0], action.inputs[1], action.output, action.output_gradient,
-                               action.input_gradients[0], action.input_gradients[1], action.saved}) {
-          if (item < 0) continue;
-          EXPECT_LE(program.items[static_cast<std::size_t>(item)].first, number);
-          EXPECT_GE(program.items[static_cast<std::size_t>(item)].last, number);
+  for (const Element element : {Element::f32, Element::bf16}) {
+    for (const bool recompute : {true, false}) {
+      for (const bool fuse : {true, false}) {
+        const Program program =
+            make_program(graph, {.fuse = fuse, .recompute = recompute, .element = element});
+        for (int number = 0; number < static_cast<int>(program.actions.size()); ++number) {
+          const Action& action = program.actions[static_cast<std::size_t>(number)];
+          for (const int item : {action.inputs[0], action.inputs[1], action.output, action.output_gradient,
+                                 action.input_gradients[0], action.input_gradients[1], action.saved}) {
+            if (item < 0) continue;
+            EXPECT_LE(program.items[static_cast<std::size_t>(item)].first, number);
+            EXPECT_GE(program.items[static_cast<std::size_t>(item)].last, number);
+          }
         }
       }
     }

@@ -1,4 +1,7 @@
 #include "layers/ops/elementwise.h"
+
+#include <functional>
+
 #include "layers/ops/kernels.h"
 #include "layers/ops/norm.h"
 #include "tests/unit/ops/harness.h"
@@ -9,8 +12,7 @@ namespace {
 
 struct AddressTest : ComputeTest {};
 
-constexpr std::size_t offsets = 16;         // of one float each
-constexpr std::size_t cache_line = 16;      // floats
+constexpr std::size_t offsets = 32;         // of one element each: a cache line of bf16, two of fp32
 constexpr std::size_t odd_size = 3 * 1021;  // no multiple of any vector
 
 Trial trial_of(std::size_t inputs, std::size_t input_size, std::size_t output_size,
@@ -24,51 +26,77 @@ Trial trial_of(std::size_t inputs, std::size_t input_size, std::size_t output_si
   return trial;
 }
 
-void expect_same_at_offsets(Kernel& kernel, const Trial& trial, std::size_t step, const std::string& what) {
-  prepare(kernel, trial);
-  const Outcome expected = run(kernel, trial);
-  for (std::size_t i = 1; i < offsets; ++i) {
-    EXPECT_TRUE(same_bits(run(kernel, trial, i * step), expected)) << what << " at offset " << i * step;
+// make(shape) makes the kernel, for 3 samples and each element type; `step` elements lie between two offsets.
+template <class Make>
+void expect_same_at_offsets(const Make& make, const Trial& trial,
+                            const std::function<std::size_t(Element)>& step, const std::string& what) {
+  for (const Element element : elements_here()) {
+    const auto kernel = make(KernelShape{.samples = 3, .element = element});
+    prepare(*kernel, trial);
+    const Outcome expected = run(*kernel, element, trial);
+    for (std::size_t i = 1; i < offsets; ++i) {
+      const std::size_t offset = i * step(element);
+      EXPECT_TRUE(same_bits(run(*kernel, element, trial, offset), expected))
+          << what << " in " << size_of(element) << " bytes at offset " << offset;
+    }
   }
+}
+
+std::size_t one(Element /*element*/) {
+  return 1;
+}
+std::size_t cache_line(Element element) {
+  return alignment / size_of(element);
 }
 
 TEST_F(AddressTest, OwnKernelsGiveTheSameBitsAtEveryOffset) {
   const SampleShape in{7, 7, 11};
-  const KernelShape shape{3, 1, true};
   const std::size_t size = 3 * 7 * 7 * 11;
   const Random random(1, "dropout");
-  expect_same_at_offsets(*make_relu(in, shape), trial_of(1, size, size), 1, "relu");
-  expect_same_at_offsets(*make_add(in, shape), trial_of(2, size, size), 1, "add");
-  expect_same_at_offsets(*make_dropout(in, 0.4F, random, shape), trial_of(1, size, size), 1, "dropout");
-  expect_same_at_offsets(*make_flatten(in, shape), trial_of(1, size, size), 1, "flatten");
-  expect_same_at_offsets(*make_global_average_pooling(in, shape), trial_of(1, size, std::size_t{3} * 11), 1,
-                         "global average pooling");
+  const auto check = [&](const auto& make, std::size_t inputs, std::size_t output_size,
+                         const std::string& what) {
+    expect_same_at_offsets(make, trial_of(inputs, size, output_size), one, what);
+  };
+  check([&](const KernelShape& shape) { return make_relu(in, shape); }, 1, size, "relu");
+  check([&](const KernelShape& shape) { return make_add(in, shape); }, 2, size, "add");
+  check([&](const KernelShape& shape) { return make_dropout(in, 0.4F, random, shape); }, 1, size, "dropout");
+  check([&](const KernelShape& shape) { return make_flatten(in, shape); }, 1, size, "flatten");
+  check([&](const KernelShape& shape) { return make_global_average_pooling(in, shape); }, 1,
+        std::size_t{3} * 11, "global average pooling");
   for (const auto kind : {Pooling::Kind::max, Pooling::Kind::average}) {
-    expect_same_at_offsets(*make_pooling({kind, in, {4, 4, 11}, 3, 2, 1}, shape),
-                           trial_of(1, size, std::size_t{3} * 4 * 4 * 11), 1, "pooling");
+    const auto make = [&](const KernelShape& shape) {
+      return make_pooling({kind, in, {4, 4, 11}, 3, 2, 1}, shape);
+    };
+    check(make, 1, std::size_t{3} * 4 * 4 * 11, "pooling");
   }
 }
 
+const auto convolution = [](const KernelShape& shape) {
+  return make_convolution({{7, 7, 8}, {7, 7, 11}, 3, 3, 1, 1, 1, true}, shape);
+};
+const auto depthwise = [](const KernelShape& shape) {
+  return make_convolution({{7, 7, 8}, {7, 7, 8}, 3, 3, 1, 1, 8, true}, shape);
+};
+const auto linear = [](const KernelShape& shape) { return make_linear({67, 10, true}, shape); };
+
+Trial image_trial() {
+  return trial_of(1, std::size_t{3} * 7 * 7 * 8, std::size_t{3} * 7 * 7 * 11, {11 * 8 * 9, 11});
+}
+Trial vector_trial() {
+  return trial_of(1, std::size_t{3} * 67, std::size_t{3} * 10, {670, 10});
+}
+
 TEST_F(AddressTest, OneDnnKernelsGiveTheSameBitsOnEveryCacheLine) {
-  const KernelShape shape{3, 1, true};
-  const Trial image = trial_of(1, std::size_t{3} * 7 * 7 * 8, std::size_t{3} * 7 * 7 * 11, {11 * 8 * 9, 11});
-  expect_same_at_offsets(*make_convolution({{7, 7, 8}, {7, 7, 11}, 3, 3, 1, 1, 1, true}, shape), image,
-                         cache_line, "convolution");
-  const Trial depthwise = trial_of(1, std::size_t{3} * 7 * 7 * 8, std::size_t{3} * 7 * 7 * 8, {8 * 9, 8});
-  expect_same_at_offsets(*make_convolution({{7, 7, 8}, {7, 7, 8}, 3, 3, 1, 1, 8, true}, shape), depthwise,
-                         cache_line, "depthwise convolution");
-  const Trial vector = trial_of(1, std::size_t{3} * 67, std::size_t{3} * 10, {670, 10});
-  expect_same_at_offsets(*make_linear({67, 10, true}, shape), vector, cache_line, "linear");
+  expect_same_at_offsets(convolution, image_trial(), cache_line, "convolution");
+  const Trial trial = trial_of(1, std::size_t{3} * 7 * 7 * 8, std::size_t{3} * 7 * 7 * 8, {8 * 9, 8});
+  expect_same_at_offsets(depthwise, trial, cache_line, "depthwise convolution");
+  expect_same_at_offsets(linear, vector_trial(), cache_line, "linear");
 }
 
 // Parameters and their gradients lie in arenas, wherever their neighbours end.
 TEST_F(AddressTest, OneDnnKernelsTakeParametersAtEveryOffset) {
-  const KernelShape shape{3, 1, true};
-  const Trial image = trial_of(1, std::size_t{3} * 7 * 7 * 8, std::size_t{3} * 7 * 7 * 11, {11 * 8 * 9, 11});
-  expect_same_at_offsets(*make_convolution({{7, 7, 8}, {7, 7, 11}, 3, 3, 1, 1, 1, true}, shape), image, 1,
-                         "convolution");
-  const Trial vector = trial_of(1, std::size_t{3} * 67, std::size_t{3} * 10, {670, 10});
-  expect_same_at_offsets(*make_linear({67, 10, true}, shape), vector, 1, "linear");
+  expect_same_at_offsets(convolution, image_trial(), one, "convolution");
+  expect_same_at_offsets(linear, vector_trial(), one, "linear");
 }
 
 struct NormResult {
@@ -76,25 +104,26 @@ struct NormResult {
   std::vector<Values> arrays;
 };
 
+template <class E>
 NormResult norm_at(std::int64_t rows, std::int64_t channels, std::size_t offset) {
   const std::size_t size = rows * channels;
   const auto place = [&](std::size_t count, std::string_view name) {
-    return Placed(random_values(count, name), offset);
+    return PlacedAs<E>(random_values(count, name), offset);
   };
-  const Placed x = place(size, "x");
-  const Placed residual = place(size, "residual");
-  const Placed dy = place(size, "dy");
-  const Placed masked_dy = place(size, "dy");
-  const Placed constants = place(4 * channels, "constants");
+  const auto x = place(size, "x");
+  const auto residual = place(size, "residual");
+  const auto dy = place(size, "dy");
+  const auto masked_dy = place(size, "dy");
+  const Placed constants(random_values(4 * channels, "constants"), offset);
   const auto constant = [&](std::int64_t i) {
     return std::span<const float>(constants.data() + i * channels, static_cast<std::size_t>(channels));
   };
   const norm::Affine affine{constant(0), constant(1), constant(2), constant(3)};
-  const Placed y(size, offset);
-  const Placed fused(size, offset);
-  const Placed residual_gradient(size, offset);
-  const Placed dx(size, offset);
-  const Placed frozen(size, offset);
+  const PlacedAs<E> y(size, offset);
+  const PlacedAs<E> fused(size, offset);
+  const PlacedAs<E> residual_gradient(size, offset);
+  const PlacedAs<E> dx(size, offset);
+  const PlacedAs<E> frozen(size, offset);
 
   NormResult result;
   result.moments.resize(2 * channels);
@@ -111,17 +140,18 @@ NormResult norm_at(std::int64_t rows, std::int64_t channels, std::size_t offset)
   norm::backward_apply(x.data(), dy.data(), true, affine,
                        {sums.first(channels), sums.last(channels), 2 * rows}, rows, channels, dx.data());
   norm::backward_frozen(x.data(), dy.data(), true, affine, rows, channels, frozen.data());
-  for (const Placed* array : {&y, &fused, &masked_dy, &residual_gradient, &dx, &frozen}) {
+  for (const PlacedAs<E>* array : {&y, &fused, &masked_dy, &residual_gradient, &dx, &frozen}) {
     result.arrays.push_back(array->values());
   }
   return result;
 }
 
-TEST_F(AddressTest, NormGivesTheSameBitsAtEveryOffset) {
+template <class E>
+void expect_same_norm_at_offsets() {
   for (const auto& [rows, channels] : {std::pair{531, 3}, {93, 16}, {35, 100}, {77, 1}}) {
-    const NormResult expected = norm_at(rows, channels, 0);
+    const NormResult expected = norm_at<E>(rows, channels, 0);
     for (std::size_t offset = 1; offset < offsets; ++offset) {
-      const NormResult result = norm_at(rows, channels, offset);
+      const NormResult result = norm_at<E>(rows, channels, offset);
       EXPECT_EQ(result.moments, expected.moments) << channels << " channels at offset " << offset;
       EXPECT_EQ(result.sums, expected.sums) << channels << " channels at offset " << offset;
       EXPECT_EQ(result.residual_sums, expected.residual_sums) << channels << " channels at offset " << offset;
@@ -130,16 +160,25 @@ TEST_F(AddressTest, NormGivesTheSameBitsAtEveryOffset) {
   }
 }
 
+TEST_F(AddressTest, NormGivesTheSameBitsAtEveryOffset) {
+  expect_same_norm_at_offsets<float>();
+  expect_same_norm_at_offsets<Bf16>();
+}
+
+// Sum and addend lie apart in different ways.
+template <class E>
+Values sum_at(std::size_t offset) {
+  const PlacedAs<E> sum(random_values(odd_size, "sum"), offset);
+  const PlacedAs<E> addend(random_values(odd_size, "addend"), (offset * 5) % offsets);
+  add_into({sum.data(), odd_size}, std::span<const E>(addend.data(), odd_size));
+  return sum.values();
+}
+
 TEST_F(AddressTest, SumsOfGradientsGiveTheSameBitsAtEveryOffset) {
-  const Values addend = random_values(odd_size, "addend");
-  Values expected = random_values(odd_size, "sum");
-  add_into(expected, addend);
-  for (std::size_t offset = 0; offset < offsets; ++offset) {
-    const Placed sum(random_values(odd_size, "sum"), offset);
-    const Placed placed_addend(addend, (offset * 5) % offsets);
-    add_into({sum.data(), odd_size}, {placed_addend.data(), odd_size});
-    EXPECT_TRUE(same_bits(sum.values(), expected)) << offset;
-    EXPECT_TRUE(all_finite({sum.data(), odd_size})) << offset;
+  for (std::size_t offset = 1; offset < offsets; ++offset) {
+    EXPECT_TRUE(same_bits(sum_at<float>(offset), sum_at<float>(0))) << offset;
+    EXPECT_TRUE(same_bits(sum_at<Bf16>(offset), sum_at<Bf16>(0))) << offset;
+    EXPECT_TRUE(all_finite({Placed(sum_at<float>(0), offset).data(), odd_size})) << offset;
   }
 }
 
@@ -154,35 +193,61 @@ TEST_F(AddressTest, SumsOfSquaresGiveTheSameBitsAtEveryOffset) {
   }
 }
 
-TEST_F(AddressTest, ElementwiseLoopsGiveTheSameBitsWhereverTheyAreCut) {
+TEST_F(AddressTest, ConversionsGiveTheSameBitsAtEveryOffset) {
+  const Values values = random_values(odd_size, "values");
+  for (std::size_t offset = 0; offset < offsets; ++offset) {
+    const Placed from(values, (offset * 5) % offsets);
+    const PlacedAs<Bf16> to(odd_size, offset);
+    convert(std::span<const float>(from.data(), odd_size), {to.data(), odd_size});
+    EXPECT_TRUE(same_bits(to.values(), rounded<Bf16>(values))) << offset;
+    convert(std::span<const Bf16>(to.data(), odd_size), {from.data(), odd_size});
+    EXPECT_TRUE(same_bits(from.values(), rounded<Bf16>(values))) << offset;
+  }
+}
+
+template <class E>
+void expect_same_wherever_it_is_cut() {
   constexpr std::int64_t channels = 3;
   constexpr auto rows = static_cast<std::int64_t>(odd_size) / channels;
-  const Values x = random_values(odd_size, "x");
-  const Values residual = random_values(odd_size, "residual");
+  const PlacedAs<E> placed_x(random_values(odd_size, "x"), 0);
+  const PlacedAs<E> placed_residual(random_values(odd_size, "residual"), 0);
+  const E* x = placed_x.data();
+  const E* residual = placed_residual.data();
   const Values constants = random_values(channels, "constants");
   const std::vector<double> totals{1.5, -0.25, 3};
   const norm::Affine affine{constants, constants, constants, constants};
   const norm::GroupSums sums{totals, totals, rows};
   // Each pass on rows [0, cut) and [cut, rows).
   const auto cut_at = [&](std::int64_t cut) {
-    std::vector<Values> results(5, Values(odd_size));
-    results[4] = residual;
+    constexpr int passes = 5;
+    std::vector<PlacedAs<E>> results;
+    results.reserve(passes);
+    for (int pass = 0; pass < passes; ++pass) results.emplace_back(placed_residual.values(), 0);
+    const auto result = [&](std::size_t pass, std::int64_t at) { return results[pass].data() + at; };
     for (const auto& [begin, end] : {std::pair<std::int64_t, std::int64_t>{0, cut}, {cut, rows}}) {
       const std::int64_t at = begin * channels;
       const std::int64_t count = end - begin;
       const auto length = static_cast<std::size_t>(count * channels);
-      norm::normalize(&x[at], &residual[at], true, affine, count, channels, &results[0][at]);
-      norm::normalize(&x[at], nullptr, false, affine, count, channels, &results[1][at]);
-      norm::backward_apply(&x[at], &residual[at], true, affine, sums, count, channels, &results[2][at]);
-      norm::backward_frozen(&x[at], &residual[at], true, affine, count, channels, &results[3][at]);
-      add_into({&results[4][at], length}, {&x[at], length});
+      norm::normalize(&x[at], &residual[at], true, affine, count, channels, result(0, at));
+      norm::normalize(&x[at], nullptr, false, affine, count, channels, result(1, at));
+      norm::backward_apply(&x[at], &residual[at], true, affine, sums, count, channels, result(2, at));
+      norm::backward_frozen(&x[at], &residual[at], true, affine, count, channels, result(3, at));
+      add_into({result(4, at), length}, std::span<const E>(&x[at], length));
     }
-    return results;
+    std::vector<Values> values;
+    values.reserve(passes);
+    for (const PlacedAs<E>& placed : results) values.push_back(placed.values());
+    return values;
   };
   const std::vector<Values> expected = cut_at(rows - 1);
   for (const std::int64_t cut : {1, 2, 7, 8, 21, 22, 64, 500, 1019}) {
     EXPECT_TRUE(same_bits(cut_at(cut), expected)) << cut;
   }
+}
+
+TEST_F(AddressTest, ElementwiseLoopsGiveTheSameBitsWhereverTheyAreCut) {
+  expect_same_wherever_it_is_cut<float>();
+  expect_same_wherever_it_is_cut<Bf16>();
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "layers/ops/kernel.h"
+#include "layers/ops/processor.h"
 #include "layers/ops/threads.h"
 #include "layers/tensor/buffer.h"
 #include "layers/tensor/random.h"
@@ -51,23 +52,42 @@ inline bool same_bits(const std::vector<Values>& a, const std::vector<Values>& b
                     [](const Values& x, const Values& y) { return same_bits(x, y); });
 }
 
-// Values that start `offset` floats behind a 64-byte boundary.
-class Placed {
- public:
-  Placed(const Values& values, std::size_t offset) : Placed(values.size(), offset) {
-    std::copy(values.begin(), values.end(), data());
-  }
-  Placed(std::size_t size, std::size_t offset)
-      : buffer_((size + offset) * sizeof(float)), offset_(offset), size_(size) {}
+// The element types that kernels can be made for here.
+inline std::vector<Element> elements_here() {
+  if (!computes_in(Element::bf16)) return {Element::f32};
+  return {Element::f32, Element::bf16};
+}
 
-  float* data() const { return buffer_.as<float>().data() + offset_; }
-  Values values() const { return {data(), data() + size_}; }
+// As E keeps them.
+template <class E>
+Values rounded(Values values) {
+  for (float& value : values) value = stored<E>(value);
+  return values;
+}
+
+// Values, as E, that start `offset` elements behind a 64-byte boundary.
+template <class E>
+class PlacedAs {
+ public:
+  PlacedAs(const Values& values, std::size_t offset) : PlacedAs(values.size(), offset) {
+    std::transform(values.begin(), values.end(), data(), from_float<E>);
+  }
+  PlacedAs(std::size_t size, std::size_t offset)
+      : buffer_((size + offset) * sizeof(E)), offset_(offset), size_(size) {}
+
+  E* data() const { return buffer_.template as<E>().data() + offset_; }
+  Values values() const {
+    Values values(size_);
+    std::transform(data(), data() + size_, values.begin(), [](E value) { return to_float(value); });
+    return values;
+  }
 
  private:
   Buffer buffer_;
-  std::size_t offset_;
-  std::size_t size_;
+  std::size_t offset_ = 0;
+  std::size_t size_ = 0;
 };
+using Placed = PlacedAs<float>;
 
 // What a kernel is run on.
 struct Trial {
@@ -95,29 +115,30 @@ inline void prepare(Kernel& kernel, const Trial& trial) {
   kernel.prepare(parameters);
 }
 
-// Forward and backward of a prepared kernel, with all arrays `offset` floats behind a 64-byte boundary.
-// Memory that a kernel has to write is full of NaN before.
-inline Outcome run(const Kernel& kernel, const Trial& trial, std::size_t offset = 0) {
-  const auto poisoned = [&](std::size_t size) { return Placed(Values(size, std::nanf("")), offset); };
-  std::vector<Placed> inputs;
+// Forward and backward of a prepared kernel for elements E, with all arrays `offset` elements behind a
+// 64-byte boundary. Memory that a kernel has to write is full of NaN before.
+template <class E = float>
+Outcome run(const Kernel& kernel, const Trial& trial, std::size_t offset = 0) {
+  const auto poisoned = [&](std::size_t size) { return PlacedAs<E>(Values(size, std::nanf("")), offset); };
+  std::vector<PlacedAs<E>> inputs;
   std::vector<Placed> parameters;
-  std::vector<Placed> input_gradients;
+  std::vector<PlacedAs<E>> input_gradients;
   std::vector<Placed> parameter_gradients;
   ForwardArguments forward;
   BackwardArguments backward;
   for (std::size_t i = 0; i < trial.inputs.size(); ++i) {
     forward.inputs[i] = backward.inputs[i] = inputs.emplace_back(trial.inputs[i], offset).data();
-    float* gradient = input_gradients.emplace_back(poisoned(trial.inputs[i].size())).data();
+    E* gradient = input_gradients.emplace_back(poisoned(trial.inputs[i].size())).data();
     backward.input_gradients[i] = trial.want_input_gradient ? gradient : nullptr;
   }
   for (std::size_t i = 0; i < trial.parameters.size(); ++i) {
     forward.parameters[i] = backward.parameters[i] =
         parameters.emplace_back(trial.parameters[i], offset).data();
     backward.parameter_gradients[i] =
-        parameter_gradients.emplace_back(poisoned(trial.parameters[i].size())).data();
+        parameter_gradients.emplace_back(Values(trial.parameters[i].size(), std::nanf("")), offset).data();
   }
-  const Placed output = poisoned(trial.output_gradient.size());
-  const Placed output_gradient(trial.output_gradient, offset);
+  const PlacedAs<E> output = poisoned(trial.output_gradient.size());
+  const PlacedAs<E> output_gradient(trial.output_gradient, offset);
   const Buffer saved(kernel.saved_bytes());
   const Buffer scratch(kernel.scratch_bytes());
   std::fill_n(scratch.as<float>().data(), scratch.as<float>().size(), std::nanf(""));
@@ -135,9 +156,13 @@ inline Outcome run(const Kernel& kernel, const Trial& trial, std::size_t offset 
   kernel.backward(backward);
 
   Outcome outcome{output.values(), {}, {}};
-  for (const Placed& gradient : input_gradients) outcome.input_gradients.push_back(gradient.values());
+  for (const PlacedAs<E>& gradient : input_gradients) outcome.input_gradients.push_back(gradient.values());
   for (const Placed& gradient : parameter_gradients) outcome.parameter_gradients.push_back(gradient.values());
   return outcome;
+}
+
+inline Outcome run(const Kernel& kernel, Element element, const Trial& trial, std::size_t offset = 0) {
+  return with_element(element, [&](auto type) { return run<decltype(type)>(kernel, trial, offset); });
 }
 
 }  // namespace lockstep::test

@@ -52,37 +52,47 @@ struct NamedKernel {
   std::string name;
   std::function<std::unique_ptr<Kernel>(int)> make;  // of the number of threads
   Trial trial;
+  Element element = Element::f32;
 };
 
-NamedKernel convolution(const std::string& name, const Convolution& c, std::int64_t samples) {
+NamedKernel convolution(const std::string& name, const Convolution& c, std::int64_t samples,
+                        Element element) {
   Trial trial;
   trial.inputs = {random_values(samples * c.in.elements(), "input")};
   trial.parameters = {
       random_values(c.out.channels * c.in.channels / c.groups * c.kernel_height * c.kernel_width, "weight")};
   if (c.bias) trial.parameters.push_back(random_values(c.out.channels, "bias"));
   trial.output_gradient = random_values(samples * c.out.elements(), "gradient");
-  return {name, [=](int count) { return make_convolution(c, {samples, count, true}); }, trial};
+  return {name,
+          [=](int count) {
+            return make_convolution(c, {samples, count, true, element});
+          },
+          trial, element};
 }
 
-std::vector<NamedKernel> kernels() {
-  std::vector<NamedKernel> all;
-  all.push_back(convolution("3x3", {{16, 16, 16}, {16, 16, 16}, 3, 3, 1, 1, 1, false}, 4));
-  all.push_back(convolution("stride 2", {{16, 16, 16}, {8, 8, 32}, 3, 3, 2, 1, 1, false}, 4));
-  all.push_back(convolution("1x1", {{16, 16, 16}, {8, 8, 32}, 1, 1, 2, 0, 1, false}, 4));
-  all.push_back(convolution("one channel", {{14, 14, 1}, {14, 14, 32}, 3, 3, 1, 1, 1, true}, 4));
-  all.push_back(convolution("three channels", {{16, 16, 3}, {16, 16, 16}, 3, 3, 1, 1, 1, false}, 4));
-  all.push_back(convolution("odd channels", {{8, 8, 5}, {8, 8, 11}, 3, 3, 1, 1, 1, true}, 4));
-  all.push_back(convolution("groups", {{8, 8, 16}, {8, 8, 16}, 3, 3, 1, 1, 2, true}, 4));
-  all.push_back(convolution("depthwise", {{8, 8, 16}, {8, 8, 16}, 3, 3, 1, 1, 16, true}, 4));
+void add_kernels(Element element, std::vector<NamedKernel>& all) {
+  all.push_back(convolution("3x3", {{16, 16, 16}, {16, 16, 16}, 3, 3, 1, 1, 1, false}, 4, element));
+  all.push_back(convolution("stride 2", {{16, 16, 16}, {8, 8, 32}, 3, 3, 2, 1, 1, false}, 4, element));
+  all.push_back(convolution("1x1", {{16, 16, 16}, {8, 8, 32}, 1, 1, 2, 0, 1, false}, 4, element));
+  all.push_back(convolution("one channel", {{14, 14, 1}, {14, 14, 32}, 3, 3, 1, 1, 1, true}, 4, element));
+  all.push_back(convolution("three channels", {{16, 16, 3}, {16, 16, 16}, 3, 3, 1, 1, 1, false}, 4, element));
+  all.push_back(convolution("odd channels", {{8, 8, 5}, {8, 8, 11}, 3, 3, 1, 1, 1, true}, 4, element));
+  all.push_back(convolution("groups", {{8, 8, 16}, {8, 8, 16}, 3, 3, 1, 1, 2, true}, 4, element));
+  all.push_back(convolution("depthwise", {{8, 8, 16}, {8, 8, 16}, 3, 3, 1, 1, 16, true}, 4, element));
   Trial linear{{random_values(std::size_t{16} * 784, "input")},
                {random_values(std::size_t{784} * 128, "weight"), random_values(128, "bias")},
                random_values(std::size_t{16} * 128, "gradient"),
                {}};
   all.push_back({"linear",
-                 [](int count) {
-                   return make_linear({784, 128, true}, {16, count, true});
+                 [element](int count) {
+                   return make_linear({784, 128, true}, {16, count, true, element});
                  },
-                 linear});
+                 linear, element});
+}
+
+std::vector<NamedKernel> kernels() {
+  std::vector<NamedKernel> all;
+  for (const Element element : elements_here()) add_kernels(element, all);
   return all;
 }
 
@@ -94,13 +104,13 @@ Outcome alone(const NamedKernel& named) {
     omp_set_num_threads(1);
     const auto kernel = named.make(1);
     prepare(*kernel, named.trial);
-    outcome = run(*kernel, named.trial);
+    outcome = run(*kernel, named.element, named.trial);
   });
   return outcome;
 }
 
 // How often a kernel gives other bits than `expected` when four threads run it at once, each `repeats` times.
-int differences(const Kernel& kernel, const Trial& trial, const Outcome& expected, int repeats) {
+int differences(const Kernel& kernel, const NamedKernel& named, const Outcome& expected, int repeats) {
   std::array<int, threads> different{};
   std::barrier start(threads);
   std::vector<std::thread> crew;
@@ -108,10 +118,11 @@ int differences(const Kernel& kernel, const Trial& trial, const Outcome& expecte
   for (int thread = 0; thread < threads; ++thread) {
     crew.emplace_back([&, thread] {
       prepare_compute_thread();
-      Trial own = trial;
+      Trial own = named.trial;
       own.position.thread = thread;
       start.arrive_and_wait();
-      for (int i = 0; i < repeats; ++i) different.at(thread) += same_bits(run(kernel, own), expected) ? 0 : 1;
+      for (int i = 0; i < repeats; ++i)
+        different.at(thread) += same_bits(run(kernel, named.element, own), expected) ? 0 : 1;
     });
   }
   for (std::thread& member : crew) member.join();
@@ -124,7 +135,8 @@ TEST_F(ThreadsTest, FourThreadsAtOnceGiveTheBitsOfOneAlone) {
     prepare_compute_thread();
     const auto kernel = named.make(threads);
     prepare(*kernel, named.trial);
-    EXPECT_EQ(differences(*kernel, named.trial, expected, 25), 0) << named.name;
+    EXPECT_EQ(differences(*kernel, named, expected, 25), 0)
+        << named.name << " in " << size_of(named.element) << " bytes";
   }
 }
 
@@ -136,7 +148,8 @@ TEST_F(ThreadsTest, TheNumberOfThreadsThatOpenMpWouldUseChangesNothing) {
       prepare_compute_thread();
       const auto kernel = named.make(threads);
       prepare(*kernel, named.trial);
-      EXPECT_EQ(differences(*kernel, named.trial, expected, 5), 0) << named.name;
+      EXPECT_EQ(differences(*kernel, named, expected, 5), 0)
+          << named.name << " in " << size_of(named.element) << " bytes";
     });
   }
 }
