@@ -7,6 +7,7 @@
 
 #include "comm/tree/exchange.h"
 #include "layers/ops/cpu/activation.h"
+#include "layers/ops/cpu/vectorized.h"
 #include "layers/ops/kernels.h"
 
 namespace lockstep {
@@ -20,8 +21,10 @@ class Relu final : public Kernel {
   void forward(const ForwardArguments& arguments) const override {
     const auto* x = static_cast<const E*>(arguments.inputs[0]);
     auto* y = static_cast<E*>(arguments.output);
+    vectorized([=, this] {
 #pragma omp simd
-    for (std::int64_t i = 0; i < elements_; ++i) y[i] = from_float<E>(relu(to_float(x[i])));
+      for (std::int64_t i = 0; i < elements_; ++i) y[i] = from_float<E>(relu(to_float(x[i])));
+    });
   }
 
   void backward(const BackwardArguments& arguments) const override {
@@ -29,10 +32,12 @@ class Relu final : public Kernel {
     const auto* dy = static_cast<const E*>(arguments.output_gradient);
     auto* dx = static_cast<E*>(arguments.input_gradients[0]);
     if (dx == nullptr) return;
+    vectorized([=, this] {
 #pragma omp simd
-    for (std::int64_t i = 0; i < elements_; ++i) {
-      dx[i] = from_float<E>(relu_gradient(to_float(y[i]), to_float(dy[i])));
-    }
+      for (std::int64_t i = 0; i < elements_; ++i) {
+        dx[i] = from_float<E>(relu_gradient(to_float(y[i]), to_float(dy[i])));
+      }
+    });
   }
 
  private:
@@ -48,17 +53,17 @@ class Add final : public Kernel {
     const auto* a = static_cast<const E*>(arguments.inputs[0]);
     const auto* b = static_cast<const E*>(arguments.inputs[1]);
     auto* y = static_cast<E*>(arguments.output);
+    vectorized([=, this] {
 #pragma omp simd
-    for (std::int64_t i = 0; i < elements_; ++i) y[i] = from_float<E>(to_float(a[i]) + to_float(b[i]));
+      for (std::int64_t i = 0; i < elements_; ++i) y[i] = from_float<E>(to_float(a[i]) + to_float(b[i]));
+    });
   }
 
   void backward(const BackwardArguments& arguments) const override {
     const auto* dy = static_cast<const E*>(arguments.output_gradient);
     for (void* gradient : arguments.input_gradients) {
       if (gradient == nullptr) continue;
-      auto* dx = static_cast<E*>(gradient);
-#pragma omp simd
-      for (std::int64_t i = 0; i < elements_; ++i) dx[i] = dy[i];
+      std::copy_n(dy, elements_, static_cast<E*>(gradient));
     }
   }
 
@@ -95,8 +100,10 @@ template <class E>
 void add_elements(std::span<E> sum, std::span<const E> addend) {
   E* to = sum.data();
   const E* from = addend.data();
+  vectorized([=, count = addend.size()] {
 #pragma omp simd
-  for (std::size_t i = 0; i < addend.size(); ++i) to[i] = from_float<E>(to_float(to[i]) + to_float(from[i]));
+    for (std::size_t i = 0; i < count; ++i) to[i] = from_float<E>(to_float(to[i]) + to_float(from[i]));
+  });
 }
 
 }  // namespace
@@ -120,15 +127,19 @@ void add_into(std::span<Bf16> sum, std::span<const Bf16> addend) {
 void convert(std::span<const float> from, std::span<Bf16> to) {
   const float* x = from.data();
   Bf16* y = to.data();
+  vectorized([=, count = from.size()] {
 #pragma omp simd
-  for (std::size_t i = 0; i < from.size(); ++i) y[i] = from_float<Bf16>(x[i]);
+    for (std::size_t i = 0; i < count; ++i) y[i] = from_float<Bf16>(x[i]);
+  });
 }
 
 void convert(std::span<const Bf16> from, std::span<float> to) {
   const Bf16* x = from.data();
   float* y = to.data();
+  vectorized([=, count = from.size()] {
 #pragma omp simd
-  for (std::size_t i = 0; i < from.size(); ++i) y[i] = to_float(x[i]);
+    for (std::size_t i = 0; i < count; ++i) y[i] = to_float(x[i]);
+  });
 }
 
 double sum_of_squares(std::span<const float> values) {

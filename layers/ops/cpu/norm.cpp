@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "layers/ops/cpu/activation.h"
+#include "layers/ops/cpu/vectorized.h"
 
 // Vectors run across lanes. A lane is a channel; where channels are few, several rows side by side make one
 // wide row, so that lanes still fill vectors. Sums take eight wide rows in a fixed association in fp32 and go
@@ -35,17 +36,21 @@ struct Layout {
   // visit(offset, lanes) for each wide row.
   template <class Visit>
   void for_each_row(const Visit& visit) const {
-    for (std::int64_t row = 0; row < rows; ++row) visit(row * lanes, lanes);
-    if (rest > 0) visit(rows * lanes, rest);
+    vectorized([&] {
+      for (std::int64_t row = 0; row < rows; ++row) visit(row * lanes, lanes);
+      if (rest > 0) visit(rows * lanes, rest);
+    });
   }
 
   // visit_block(offset) for each eight wide rows, visit_row(offset, lanes) for what is left.
   template <class VisitBlock, class VisitRow>
   void for_each_block(const VisitBlock& visit_block, const VisitRow& visit_row) const {
-    const std::int64_t blocks = rows / block;
-    for (std::int64_t index = 0; index < blocks; ++index) visit_block(index * block * lanes);
-    for (std::int64_t row = blocks * block; row < rows; ++row) visit_row(row * lanes, lanes);
-    if (rest > 0) visit_row(rows * lanes, rest);
+    vectorized([&] {
+      const std::int64_t blocks = rows / block;
+      for (std::int64_t index = 0; index < blocks; ++index) visit_block(index * block * lanes);
+      for (std::int64_t row = blocks * block; row < rows; ++row) visit_row(row * lanes, lanes);
+      if (rest > 0) visit_row(rows * lanes, rest);
+    });
   }
 
   // A channel's constants, lane by lane.
@@ -53,7 +58,8 @@ struct Layout {
   std::vector<float> spread(const E* values) const {
     std::vector<float> wide(static_cast<std::size_t>(lanes));
     for (std::int64_t row = 0; row < repeat; ++row) {
-      std::transform(values, values + channels, &wide[row * channels], [](E value) { return to_float(value); });
+      std::transform(values, values + channels, &wide[row * channels],
+                     [](E value) { return to_float(value); });
     }
     return wide;
   }
@@ -61,7 +67,9 @@ struct Layout {
   // What the lanes of a channel sum up to.
   void gather(const std::vector<double>& wide, double* sums) const {
     std::fill_n(sums, channels, 0.0);
-    for (std::int64_t lane = 0; lane < lanes; ++lane) sums[lane % channels] += wide[lane];
+    for (std::int64_t row = 0; row < repeat; ++row) {
+      for (std::int64_t c = 0; c < channels; ++c) sums[c] += wide[row * channels + c];
+    }
   }
 };
 
@@ -321,17 +329,22 @@ void backward_frozen(const E* x, const Same<E>* dy, bool masked, const Affine& a
   });
 }
 
-// For both element types.
-#define LOCKSTEP_NORM(E)                                                                                     \
-  template void moments(const E*, std::int64_t, std::int64_t, double*);                                      \
-  template void normalize(const E*, const E*, bool, const Affine&, std::int64_t, std::int64_t, E*);          \
-  template void backward_sums(const E*, const E*, E*, bool, bool, const Affine&, std::int64_t, std::int64_t, \
-                              E*, bool, double*);                                                            \
-  template void backward_apply(const E*, const E*, bool, const Affine&, const GroupSums&, std::int64_t,      \
-                               std::int64_t, E*);                                                            \
-  template void backward_frozen(const E*, const E*, bool, const Affine&, std::int64_t, std::int64_t, E*)
-LOCKSTEP_NORM(float);
-LOCKSTEP_NORM(Bf16);
-#undef LOCKSTEP_NORM
+template void moments(const float*, std::int64_t, std::int64_t, double*);
+template void normalize(const float*, const float*, bool, const Affine&, std::int64_t, std::int64_t, float*);
+template void backward_sums(const float*, const float*, float*, bool, bool, const Affine&, std::int64_t,
+                            std::int64_t, float*, bool, double*);
+template void backward_apply(const float*, const float*, bool, const Affine&, const GroupSums&, std::int64_t,
+                             std::int64_t, float*);
+template void backward_frozen(const float*, const float*, bool, const Affine&, std::int64_t, std::int64_t,
+                              float*);
+
+template void moments(const Bf16*, std::int64_t, std::int64_t, double*);
+template void normalize(const Bf16*, const Bf16*, bool, const Affine&, std::int64_t, std::int64_t, Bf16*);
+template void backward_sums(const Bf16*, const Bf16*, Bf16*, bool, bool, const Affine&, std::int64_t,
+                            std::int64_t, Bf16*, bool, double*);
+template void backward_apply(const Bf16*, const Bf16*, bool, const Affine&, const GroupSums&, std::int64_t,
+                             std::int64_t, Bf16*);
+template void backward_frozen(const Bf16*, const Bf16*, bool, const Affine&, std::int64_t, std::int64_t,
+                              Bf16*);
 
 }  // namespace lockstep::norm

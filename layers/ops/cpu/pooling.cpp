@@ -2,6 +2,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "layers/ops/cpu/vectorized.h"
 #include "layers/ops/kernels.h"
 
 // Own loops: oneDNN's max passes over NaN, and then a diverged run would not be seen.
@@ -100,9 +101,11 @@ class PoolingKernel : public Kernel {
   void each_output(const ForwardArguments& arguments, const Combine& combine) const {
     auto* y = static_cast<E*>(arguments.output);
     auto* values = reinterpret_cast<float*>(arguments.scratch);
-    windows_.for_each(samples_, [&](std::int64_t output, const Area& window) {
-      combine(output, window, values);
-      store(values, y + output * channels_);
+    vectorized([&] {
+      windows_.for_each(samples_, [&](std::int64_t output, const Area& window) {
+        combine(output, window, values);
+        store(values, y + output * channels_);
+      });
     });
   }
 
@@ -112,10 +115,12 @@ class PoolingKernel : public Kernel {
     auto* dx = static_cast<E*>(arguments.input_gradients[0]);
     if (dx == nullptr) return;
     auto* sum = reinterpret_cast<float*>(arguments.scratch);
-    watchers_.for_each(samples_, [&](std::int64_t input, const Area& outputs) {
-      std::fill_n(sum, channels_, 0.0F);
-      outputs.for_each([&](std::int64_t output) { add(input, output, sum); });
-      store(sum, dx + input * channels_);
+    vectorized([&] {
+      watchers_.for_each(samples_, [&](std::int64_t input, const Area& outputs) {
+        std::fill_n(sum, channels_, 0.0F);
+        outputs.for_each([&](std::int64_t output) { add(input, output, sum); });
+        store(sum, dx + input * channels_);
+      });
     });
   }
 
