@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import fcntl
 import json
+import os
 import shutil
 import struct
 
@@ -50,6 +51,52 @@ def judge(case, room):
 
 def train(room, *arguments):
     return ["train", room.config, *arguments]
+
+
+# The processor
+
+
+@contextlib.contextmanager
+def capped():
+    """As on a processor without AVX-512."""
+    os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+    try:
+        yield
+    finally:
+        del os.environ["ONEDNN_MAX_CPU_ISA"]
+
+
+@cases
+def bf16_without_avx512(room):
+    room.write_config("model: {name: cnn}", "model: {name: cnn}\nprecision: bf16")
+    says = ["precision: bf16 needs a processor with AVX-512", "Set precision: fp32"]
+    return Bad(train(room), USAGE, says, during=capped)
+
+
+@cases
+def bench_in_bf16_without_avx512(room):
+    arguments = ["bench", "step", "--model", "mlp", "--set", "precision=bf16"]
+    return Bad(arguments, USAGE, ["precision: bf16 needs a processor with AVX-512"], during=capped)
+
+
+@cases
+def inspect_in_bf16_without_avx512(room):
+    room.write_config("model: {name: cnn}", "model: {name: cnn}\nprecision: bf16")
+    says = ["precision: bf16 needs a processor with AVX-512"]
+    return Bad(["inspect", room.config], USAGE, says, launches=(None,), during=capped)
+
+
+@cases
+def evaluation_in_bf16_without_avx512(room):
+    room.train()
+    says = ["precision: bf16 needs a processor with AVX-512"]
+    return Bad(["evaluate", room.final(), "--precision", "bf16"], USAGE, says, launches=(None,), during=capped)
+
+
+@cases
+def evaluation_in_an_unknown_precision(room):
+    room.train()
+    return Bad(["evaluate", room.final(), "--precision", "fp16"], USAGE, ["--precision fp16"], launches=(None,))
 
 
 # Data

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 from binary import ROOT, Cases, expect, run
 
@@ -67,6 +68,16 @@ def norm_tells_a_ratio(_):
 def norm_tells_a_reader(_):
     told = bench("norm", "--model", "mlp", "--batch", "16", "--workers", "2")
     expect("a step with synchronized batch norm takes" in told, told)
+
+
+@cases
+def bf16_has_primitives_of_its_own(_):
+    if "avx512bw" not in Path("/proc/cpuinfo").read_text():
+        return
+    arguments = ["peak", "--model", "cnn", "--batch", "16", "--set", "batch.shards=2"]
+    exact, told = (bench_json(*arguments, "--set", f"precision={each}") for each in ["fp32", "bf16"])
+    names = [[it["implementation"] for it in each["primitives"]] for each in [exact, told]]
+    expect(all(a != b for a, b in zip(*names, strict=True)), names)
 
 
 @cases

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import subprocess
+from pathlib import Path
 
 from binary import MPIRUN, Cases, command, expect, pixels, run, write_png
 
@@ -71,6 +72,45 @@ def evaluate_picks_the_running_statistics(room):
     must(USAGE, run("evaluate", room.final(), "--set", "evaluation.batch_statistics=true"))
     told = must(USAGE, run("evaluate", room.final(), "--running-stats", "cumulativ")).err
     expect("the model keeps ema, ema:0.5, cumulative, precise" in told, told)
+
+
+@cases
+def bf16_is_of_training_alone(room):
+    if "avx512bw" not in Path("/proc/cpuinfo").read_text():
+        return  # refused there: bad_input.py
+    room.train(workers=2)
+    exact = result_files(room)
+    room.train("--overwrite", "--set", "precision=bf16", workers=2)
+    expect(result_files(room) != exact, "bf16 gave the files of fp32")
+    written = [line for line in metrics(room) if "val_accuracy" in line][-1]
+    ask = lambda *words: json.loads(must(0, run("evaluate", room.final(), "--json", *words)).out)
+    told = ask()
+    expect((told["accuracy"], told["loss"]) == (written["val_accuracy"], written["val_loss"]), f"{told}, not {written}")
+    in_bf16 = ask("--precision", "bf16")["loss"]
+    expect(0 < abs(in_bf16 - told["loss"]) < 0.05 * told["loss"], f"in bf16 {in_bf16} after {told}")
+    # The file is good for processors that could not have trained it.
+    os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+    try:
+        expect(abs(ask()["loss"] - told["loss"]) < 1e-3, "another loss with AVX2")
+        must(0, run("predict", room.final(), room.data / room.TEST_IMAGES, "--index", "3"))
+        must(0, run("inspect", room.final(), "--plan"))
+        must(0, run("export", room.final(), "--onnx", room.folder / "net.onnx"))
+    finally:
+        del os.environ["ONEDNN_MAX_CPU_ISA"]
+
+
+@cases
+def bf16_is_resumed_in_bf16(room):
+    if "avx512bw" not in Path("/proc/cpuinfo").read_text():
+        return
+    in_bf16 = ["--set", "precision=bf16"]
+    room.train(*in_bf16)
+    whole = result_files(room)
+    must(STOPPED, run("train", room.config, "--overwrite", "--set", "train.stop_at_step=3", *in_bf16))
+    told = must(DATA, run("train", room.config, "--resume")).err
+    expect("precision" in told and "bf16" in told and "fp32" in told, told)
+    room.train("--resume", *in_bf16, workers=2)
+    expect(whole.items() <= result_files(room).items(), "other files than without the stop")
 
 
 @cases

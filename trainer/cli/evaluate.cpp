@@ -21,7 +21,7 @@ Usage usage() {
   usage.synopsis =
       "CHECKPOINT [--config FILE] [--set key=value]... [--split test|validation|train] [--running-stats "
       "ENTRY] "
-      "[--json]";
+      "[--precision fp32|bf16] [--json]";
   usage.purpose =
       "Evaluates a trained model on one machine: accuracy and loss over a whole split, exactly as training "
       "computed them. The data are where the run's config.yaml says (beside the checkpoint or above it), or "
@@ -36,6 +36,8 @@ Usage usage() {
       {"running-stats", "ENTRY",
        "which running statistics to use, as normalization.running_stats names them "
        "(default: the first); batch: none of them, but each batch's own, as in training"},
+      {"precision", "WORD",
+       "fp32, as evaluations of a training have it whatever its own precision, or bf16 (default: fp32)"},
       {"json", "", "print one JSON object: accuracy, loss, samples"},
   };
   usage.operands = {"CHECKPOINT"};
@@ -53,6 +55,12 @@ std::shared_ptr<const Dataset> choose_split(const Datasets& data, const std::str
   return data.validation;
 }
 
+Element precision_of(const std::string& word) {
+  if (word == "fp32") return Element::f32;
+  if (word == "bf16") return Element::bf16;
+  throw UsageError(fmt::format("--precision {}: expected fp32 or bf16", word));
+}
+
 }  // namespace
 
 int run_evaluate(const std::vector<std::string>& arguments) {
@@ -62,7 +70,8 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   prepare_compute_thread();
 
   const auto& settings = options->values("set");
-  Subject subject = open_subject(options->operands()[0], options->value("config"), settings);
+  Subject subject = open_subject(options->operands()[0], options->value("config"), settings,
+                                 precision_of(options->value("precision").value_or("fp32")));
   Trained& trained = subject.trained;
   const std::size_t entry = trained.entry(options->value("running-stats").value_or(""));
   const std::string split = options->value("split").value_or("test");

@@ -332,15 +332,18 @@ std::vector<Key> comm_keys() {
 }
 
 std::vector<Key> compute_keys() {
-  const std::string later = "not available in this version";
+  const Words<Element> precisions{.known = {{"fp32", Element::f32}, {"bf16", Element::bf16}},
+                                  .refused = {{"tf32", "for GPUs, which this build does not use"}}};
   return {
       free(whole<Config>("threads", FIELD(threads), Whole{1, 1024}, "computing threads of a worker"),
            {"num_threads"}),
-      result(word<Config, std::string>(
-                 "precision", FIELD(precision),
-                 {.known = {{"fp32", "fp32"}}, .refused = {{"bf16", later}, {"tf32", later}}},
-                 "numbers that layers compute in"),
-             {"dtype"}),
+      result(
+          word<Config, Element>(
+              "precision", FIELD(precision), precisions,
+              "numbers in which training keeps activations and their gradients, and which convolutions and "
+              "linear layers multiply; weights, optimizer, statistics, the loss and all sums are in fp32 or "
+              "better, and so are evaluations. bf16 needs a processor with AVX-512"),
+          {"dtype"}),
   };
 }
 

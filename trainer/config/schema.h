@@ -9,6 +9,7 @@
 
 #include "layers/model/running_statistics.h"
 #include "layers/model/spec.h"
+#include "layers/tensor/element.h"
 
 // The configuration of a run as plain values. YAML becomes these structs once; nothing else reads YAML.
 // configs/README.md has every key with its type, range, default and meaning; the defaults stand here.
@@ -154,8 +155,8 @@ struct Config {
   LossConfig loss;
   EvaluationConfig evaluation;
   CommConfig comm;
-  int threads = 1;  // a worker
-  std::string precision = "fp32";
+  int threads = 1;                   // a worker
+  Element precision = Element::f32;  // of training
   CheckpointConfig checkpoint;
   PlanConfig plan;
   TrainConfig train;

@@ -54,6 +54,7 @@ BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFa
   require_equal_hosts(comm);
   const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
   agree(comm, "model", [&] {
+    require_precision(config.precision);
     model_.emplace(model_options(config, input), comm.size(), comm.rank());
     check_variance(config, *model_, config.batch.global, {.per_epoch = 1, .total = 1});
     Workload work = workload(config);

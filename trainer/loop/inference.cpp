@@ -57,8 +57,9 @@ void check_promise(const SafetensorsFile& contents, const ModelOptions& options,
 
 // A model as the file's metadata has it; what does not fit together there is the file's fault.
 ModelOptions described_model(const Config& config, const Facts& facts, const SafetensorsFile& contents,
-                             const std::string& name) {
+                             const std::string& name, Element precision) {
   ModelOptions options = model_options(config, facts.input);
+  options.inference = precision;
   try {
     check_promise(contents, options, name);
   } catch (const UsageError& error) {
@@ -106,10 +107,11 @@ Trained open_trained(const std::filesystem::path& file, std::span<const std::str
 }
 
 Trained open_trained(const SafetensorsFile& contents, const std::string& name,
-                     std::span<const std::string> settings) {
+                     std::span<const std::string> settings, Element precision) {
+  require_precision(precision);
   Facts facts = read_facts(contents.metadata(), name);
   Config config = as_used_here(read_config(contents.metadata(), name), settings);
-  Model model(described_model(config, facts, contents, name), 1, 0);
+  Model model(described_model(config, facts, contents, name, precision), 1, 0);
   load_tensors(contents, name, model.state(), Purpose::inference);
   return {std::move(config), std::move(facts), std::move(model)};
 }

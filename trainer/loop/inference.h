@@ -25,12 +25,13 @@ struct Trained {
   std::size_t kept_entry(const std::string& name) const;
 };
 
-// Reads a checkpoint or a final.safetensors. `settings` as --set has them, of keys that change no result of
+// Reads a checkpoint or a final.safetensors. The model computes in `precision`, whatever it was trained in.
+// `settings` as --set has them, of keys that change no result of
 // the model (data, evaluation.batch, threads, plan, comm); another one is a UsageError. A checkpoint does not
 // know its data.path.
 Trained open_trained(const std::filesystem::path& file, std::span<const std::string> settings);
 Trained open_trained(const SafetensorsFile& contents, const std::string& name,
-                     std::span<const std::string> settings);
+                     std::span<const std::string> settings, Element precision = Element::f32);
 
 // Where the run of a checkpoint read its data: data.path of the config.yaml beside final.safetensors and
 // above checkpoints/. Empty where there is none; a file that is no configuration is passed over.

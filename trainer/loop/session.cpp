@@ -97,6 +97,7 @@ Session::Session(Communicator& comm, const Config& config, Inputs inputs)
   const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
   std::size_t needed = 0;
   agree(comm, "model", [&] {
+    require_precision(config.precision);
     const std::int64_t samples = inputs_.data.train->size();
     steps_ = count_steps(config, samples);
     model_.emplace(model_options(config, inputs_.facts()), comm.size(), comm.rank());

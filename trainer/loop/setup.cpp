@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "comm/base/error.h"
+#include "layers/ops/processor.h"
 #include "trainer/config/nearest.h"
 #include "trainer/data/sampler.h"
 #include "trainer/loop/agree.h"
@@ -68,6 +70,15 @@ InputNormalization input_normalization(const DataConfig& config, const Dataset& 
   return {config.mean, config.deviation};
 }
 
+void require_precision(Element precision) {
+  if (computes_in(precision)) return;
+  const char* const cap = std::getenv("ONEDNN_MAX_CPU_ISA");
+  throw UsageError(
+      fmt::format("precision: bf16 needs a processor with AVX-512; this one offers {}{}. Set precision: fp32",
+                  processor_features(),
+                  cap == nullptr ? "" : fmt::format(", and ONEDNN_MAX_CPU_ISA allows {} of it", cap)));
+}
+
 ModelOptions model_options(const Config& config, const InputFacts& input) {
   ModelOptions options;
   options.spec = config.model;
@@ -79,6 +90,7 @@ ModelOptions model_options(const Config& config, const InputFacts& input) {
   options.running_statistics = config.normalization.running_stats;
   options.eps = config.normalization.eps;
   options.label_smoothing = config.loss.label_smoothing;
+  options.training = config.precision;
   options.threads = config.threads;
   options.fuse = config.plan.fuse;
   options.recompute = config.plan.recompute;

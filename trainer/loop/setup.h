@@ -20,6 +20,9 @@ struct InputFacts {
 // As given (both or neither), else measured; the transform checks that it suits the images.
 InputNormalization input_normalization(const DataConfig& config, const Dataset& training);
 
+// Throws UsageError where this processor cannot compute in it.
+void require_precision(Element precision);
+
 ModelOptions model_options(const Config& config, const InputFacts& input);
 // What a run under this configuration asks of its model.
 Workload workload(const Config& config);

@@ -34,8 +34,10 @@ Facts facts_of(const Datasets& data, const DataConfig& config) {
 }
 
 Model load_model(const SafetensorsFile& contents, const std::string& name, const Config& config,
-                 const InputFacts& input) {
-  Model model(model_options(config, input), 1, 0);
+                 const InputFacts& input, Element precision) {
+  ModelOptions options = model_options(config, input);
+  options.inference = precision;
+  Model model(std::move(options), 1, 0);
   try {
     load_weights(contents, name, model);
   } catch (const DataError& error) {
@@ -52,21 +54,22 @@ Model load_model(const SafetensorsFile& contents, const std::string& name, const
 }  // namespace
 
 Subject open_subject(const std::filesystem::path& file, const std::optional<std::string>& config,
-                     std::span<const std::string> settings) {
+                     std::span<const std::string> settings, Element precision) {
+  require_precision(precision);
   const std::string name = file.string();
   const SafetensorsFile contents = SafetensorsFile::read(file);
   if (!tells_what_it_is(contents)) {
     Config used = config ? load_config(*config, settings) : parse_config("{}", "defaults", settings);
     Datasets data = open_data(file, used);
     Facts facts = facts_of(data, used.data);
-    Model model = load_model(contents, name, used, facts.input);
+    Model model = load_model(contents, name, used, facts.input, precision);
     return {{std::move(used), std::move(facts), std::move(model)}, std::move(data)};
   }
   if (config) {
     throw UsageError(fmt::format("--config {}: {} tells itself how its model was trained; leave --config out",
                                  *config, name));
   }
-  Trained trained = open_trained(contents, name, settings);
+  Trained trained = open_trained(contents, name, settings, precision);
   Datasets data = open_data(file, trained.config);
   check_fits(*data.train, trained.facts.input);
   return {std::move(trained), std::move(data)};

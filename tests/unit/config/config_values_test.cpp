@@ -149,9 +149,9 @@ INSTANTIATE_TEST_SUITE_P(
               "a.yaml:1:15: model.name: expected one of mlp, cnn, resnet20, resnet18, resnet34, resnet50; "
               "found a list"},
         Wrong{"comm: {backend: nccl}", "a.yaml:1:17: comm.backend: 'nccl' is not in this build"},
-        Wrong{"precision: bf16", "a.yaml:1:12: precision: 'bf16' is not available in this version"},
-        Wrong{"precision: tf32", "a.yaml:1:12: precision: 'tf32' is not available in this version"},
-        Wrong{"precision: fp16", "a.yaml:1:12: precision: expected fp32; found 'fp16'"},
+        Wrong{"precision: tf32", "a.yaml:1:12: precision: 'tf32' is for GPUs, which this build does not use"},
+        Wrong{"precision: fp16",
+              "a.yaml:1:12: precision: expected one of fp32, bf16; found 'fp16'; did you mean 'fp32'?"},
         Wrong{"model: {hidden: [128, 0]}",
               "a.yaml:1:23: model.hidden[1]: expected a whole number, 1 to 1000000; found '0'"},
         Wrong{"model: {hidden: 128}",
