@@ -60,6 +60,7 @@ struct CustomLayer {
   // UsageError, naming the layer and the shape, where that does not fit. The layer has one input, is of
   // Kind::compute, and declares at most max_parameters parameters.
   std::function<std::unique_ptr<Layer>(const LayerPlace& place, const Attributes& attributes)> make;
+  bool knows_bf16 = false;  // its kernels go by KernelShape::element; else a model in bf16 is a UsageError
 };
 
 // One with all its defaults; what must be given is 0, false or the first of the words.

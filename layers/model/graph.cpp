@@ -84,7 +84,10 @@ class Builder {
     return add<Dropout>(name, x, spec.probability, seed_);
   }
   ValueId append(const CustomSpec& spec, const std::string& name, ValueId x) {
-    return graph_.add(make_layer(spec, {.name = name, .input = shape(x), .seed = seed_}), {x});
+    const ValueId output =
+        graph_.add(make_layer(spec, {.name = name, .input = shape(x), .seed = seed_}), {x});
+    graph_.nodes.back().knows_bf16 = spec.type->knows_bf16;
+    return output;
   }
   ValueId append(const ResidualSpec& spec, const std::string& name, ValueId x) {
     if (spec.body.empty())

@@ -17,6 +17,7 @@ struct Node {
   std::unique_ptr<Layer> layer;
   std::vector<ValueId> inputs;
   ValueId output = 0;
+  bool knows_bf16 = true;  // its kernels go by KernelShape::element
 };
 
 // Nodes in an order in which every input comes before its user. The last node's output are the logits.

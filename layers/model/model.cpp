@@ -30,13 +30,25 @@ std::vector<const BatchNorm*> norms_of(const Graph& graph) {
   return norms;
 }
 
+Graph computable(Graph graph, Element element) {
+  for (const Node& node : graph.nodes) {
+    if (element == Element::f32 || node.knows_bf16) continue;
+    throw UsageError(
+        fmt::format("layer '{}' ({}): the program that brings this layer computes it in fp32 alone. Set "
+                    "precision: fp32",
+                    node.layer->name(), node.layer->type()));
+  }
+  return graph;
+}
+
 }  // namespace
 
 struct Model::Impl {
   Impl(ModelOptions given, int workers, int rank)
       : options(std::move(given)),
         layout(options.shards, workers, rank),
-        graph(build_graph(options.spec, options.input, options.classes, options.seed)),
+        graph(computable(build_graph(options.spec, options.input, options.classes, options.seed),
+                         options.training)),
         norms(norms_of(graph)),
         parameters(graph, options.statistics_group == options.shards),
         running(norms, options.running_statistics),

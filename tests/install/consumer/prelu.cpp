@@ -13,6 +13,7 @@ using namespace lockstep;
 
 // One shard: rows (samples × pixels) of channels. Sums go down the rows in their order, a channel a lane, and
 // then over a slope's channels: nothing depends on anything but the shard.
+template <class E>
 class PreluKernel final : public Kernel {
  public:
   PreluKernel(std::int64_t rows, std::int64_t channels, std::int64_t slopes)
@@ -23,9 +24,10 @@ class PreluKernel final : public Kernel {
   void forward(const ForwardArguments& arguments) const override {
     const float* slope = arguments.parameters[0];
     for (std::int64_t row = 0; row < rows_; ++row) {
-      const float* x = arguments.inputs[0] + row * channels_;
-      float* y = arguments.output + row * channels_;
-      for (std::int64_t c = 0; c < channels_; ++c) y[c] = x[c] > 0 ? x[c] : slope[c / shared_by_] * x[c];
+      const E* x = static_cast<const E*>(arguments.inputs[0]) + row * channels_;
+      E* y = static_cast<E*>(arguments.output) + row * channels_;
+      for (std::int64_t c = 0; c < channels_; ++c)
+        y[c] = scaled(to_float(x[c]), slope[c / shared_by_], to_float(x[c]));
     }
   }
 
@@ -34,13 +36,16 @@ class PreluKernel final : public Kernel {
     auto* sums = reinterpret_cast<double*>(arguments.scratch);
     std::fill_n(sums, channels_, 0.0);
     for (std::int64_t row = 0; row < rows_; ++row) {
-      const float* x = arguments.inputs[0] + row * channels_;
-      const float* dy = arguments.output_gradient + row * channels_;
-      for (std::int64_t c = 0; c < channels_; ++c)
-        sums[c] += x[c] > 0 ? 0.0 : static_cast<double>(dy[c]) * x[c];
+      const E* x = static_cast<const E*>(arguments.inputs[0]) + row * channels_;
+      const E* dy = static_cast<const E*>(arguments.output_gradient) + row * channels_;
+      for (std::int64_t c = 0; c < channels_; ++c) {
+        const float value = to_float(x[c]);
+        sums[c] += value > 0 ? 0.0 : static_cast<double>(to_float(dy[c])) * value;
+      }
       if (arguments.input_gradients[0] == nullptr) continue;  // nothing before it learns
-      float* dx = arguments.input_gradients[0] + row * channels_;
-      for (std::int64_t c = 0; c < channels_; ++c) dx[c] = x[c] > 0 ? dy[c] : slope[c / shared_by_] * dy[c];
+      E* dx = static_cast<E*>(arguments.input_gradients[0]) + row * channels_;
+      for (std::int64_t c = 0; c < channels_; ++c)
+        dx[c] = scaled(to_float(x[c]), slope[c / shared_by_], to_float(dy[c]));
     }
     for (std::int64_t s = 0; s < slopes_; ++s) {
       double sum = 0;
@@ -50,6 +55,9 @@ class PreluKernel final : public Kernel {
   }
 
  private:
+  // What comes through where x went in.
+  static E scaled(float x, float slope, float value) { return from_float<E>(x > 0 ? value : slope * value); }
+
   std::int64_t rows_, channels_, shared_by_, slopes_;
 };
 
@@ -69,7 +77,10 @@ class Prelu final : public Layer {
   std::string_view type() const override { return "prelu"; }
   BackwardReads backward_reads() const override { return {.input = true, .output = false}; }
   std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const override {
-    return std::make_unique<PreluKernel>(shape.samples * input().pixels(), input().channels, slopes_);
+    return with_element(shape.element, [&](auto element) -> std::unique_ptr<Kernel> {
+      using Typed = PreluKernel<decltype(element)>;
+      return std::make_unique<Typed>(shape.samples * input().pixels(), input().channels, slopes_);
+    });
   }
 
  private:
@@ -88,9 +99,9 @@ CustomLayer prelu() {
                          {.name = "start",
                           .kind = NumberAttribute{.least = 0, .most = 1, .otherwise = 0.25},
                           .meaning = "what they start as"}},
-          .make = [](const LayerPlace& place, const Attributes& attributes) {
-            return std::make_unique<Prelu>(place, attributes);
-          }};
+          .make = [](const LayerPlace& place,
+                     const Attributes& attributes) { return std::make_unique<Prelu>(place, attributes); },
+          .knows_bf16 = true};
 }
 
 }  // namespace consumer

@@ -17,25 +17,30 @@ class CubicKernel : public Kernel {
 
   void forward(const ForwardArguments& arguments) const override {
     const auto& [a, b, c, d] = arguments.parameters;
+    const auto* in = static_cast<const float*>(arguments.inputs[0]);
+    auto* out = static_cast<float*>(arguments.output);
     for (std::int64_t i = 0; i < rows_ * channels_; ++i) {
-      const float x = arguments.inputs[0][i];
+      const float x = in[i];
       const std::int64_t channel = i % channels_;
-      arguments.output[i] = ((a[channel] * x + b[channel]) * x + c[channel]) * x + d[channel];
+      out[i] = ((a[channel] * x + b[channel]) * x + c[channel]) * x + d[channel];
     }
   }
 
   void backward(const BackwardArguments& arguments) const override {
     const auto& [a, b, c, d] = arguments.parameters;
+    const auto* in = static_cast<const float*>(arguments.inputs[0]);
+    const auto* out_gradient = static_cast<const float*>(arguments.output_gradient);
+    auto* in_gradient = static_cast<float*>(arguments.input_gradients[0]);
     for (float* gradient : arguments.parameter_gradients) std::fill_n(gradient, channels_, 0.0F);
     for (std::int64_t i = 0; i < rows_ * channels_; ++i) {
-      const float x = arguments.inputs[0][i];
-      const float dy = arguments.output_gradient[i];
+      const float x = in[i];
+      const float dy = out_gradient[i];
       const std::int64_t channel = i % channels_;
       const std::array<float, 4> powers{x * x * x, x * x, x, 1};
       for (std::size_t p = 0; p < powers.size(); ++p)
         arguments.parameter_gradients[p][channel] += dy * powers[p];
-      if (arguments.input_gradients[0] == nullptr) continue;
-      arguments.input_gradients[0][i] = dy * ((3 * a[channel] * x + 2 * b[channel]) * x + c[channel]);
+      if (in_gradient == nullptr) continue;
+      in_gradient[i] = dy * ((3 * a[channel] * x + 2 * b[channel]) * x + c[channel]);
     }
   }
 

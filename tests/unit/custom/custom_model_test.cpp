@@ -122,6 +122,18 @@ TEST(CustomLayers, SayThemselvesWhichShapeDoesNotFit) {
             "layer 'mine' (cubic): no 6x6x2");
 }
 
+TEST(CustomLayers, AreRefusedInAPrecisionThatTheyDoNotKnow) {
+  ModelOptions options = network_with_cubics();
+  options.training = Element::bf16;
+  try {
+    const Model model(options, 1, 0);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("layer 'first' (cubic): the program that brings this layer computes it in fp32"));
+  }
+}
+
 TEST(CustomLayers, AreNotExported) {
   InferenceNetwork network{.layers = {spec_of("mine", cubic())},
                            .input = {.height = 1, .width = 1, .channels = 1},
