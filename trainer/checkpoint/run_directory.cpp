@@ -143,6 +143,7 @@ void RunDirectory::remove_stale_files() const {
 void RunDirectory::remove_run() const {
   // Until its last file is gone the folder still holds a run, and one that --resume understands.
   remove_file(final_file());
+  remove_file(averaged_file());
   remove_file(best_file());
   remove_file(latest_file());
   for (const fs::path& file : checkpoints()) remove_file(file);
@@ -165,6 +166,9 @@ fs::path RunDirectory::digests() const {
 }
 fs::path RunDirectory::final_file() const {
   return dir_ / "final.safetensors";
+}
+fs::path RunDirectory::averaged_file() const {
+  return dir_ / "final_ema.safetensors";
 }
 fs::path RunDirectory::best_file() const {
   return dir_ / "best.safetensors";

@@ -25,9 +25,10 @@ class RunDirectory {
   // Creates the folder if need be and takes the lock (flock on <dir>/.lock), waiting up to `patience` for a
   // job that still holds it. fresh: throws where the folder already holds a run, naming --resume and
   // --overwrite. overwrite: removes what a run writes (config.yaml, metrics.jsonl, digests.jsonl, events.*,
-  // the checkpoints and `latest` in checkpoints/, final.safetensors, best.safetensors) and nothing else. In
-  // every case checkpoints/ is there afterwards, and what killed writers left half-written is gone. Throws an
-  // Error of code `stopped` where the lock is still waited for when `asked_to_stop` says so.
+  // the checkpoints and `latest` in checkpoints/, final.safetensors, final_ema.safetensors, best.safetensors)
+  // and nothing else. In every case checkpoints/ is there afterwards, and what killed writers left
+  // half-written is gone. Throws an Error of code `stopped` where the lock is still waited for when
+  // `asked_to_stop` says so.
   RunDirectory(
       std::filesystem::path dir, Open open, std::chrono::milliseconds patience,
       const std::function<bool()>& asked_to_stop = [] { return false; });
@@ -36,6 +37,7 @@ class RunDirectory {
   std::filesystem::path metrics() const;                      // metrics.jsonl
   std::filesystem::path digests() const;                      // digests.jsonl
   std::filesystem::path final_file() const;                   // final.safetensors
+  std::filesystem::path averaged_file() const;                // final_ema.safetensors
   std::filesystem::path best_file() const;                    // best.safetensors
   std::filesystem::path checkpoint(std::int64_t step) const;  // checkpoints/step-00000234.safetensors
 

@@ -28,8 +28,9 @@ std::string to_yaml(const Config& config);
 
 // The part that determines the result, as JSON text with sorted keys: what a checkpoint's metadata holds and
 // what a resumed run must share. Neither run_dir, data.path, comm, threads, plan, checkpoint,
-// evaluation.every_*, nor train is in it, but with early stopping what decides when that ends the run.
-// `from_result_json` fills the rest with defaults; it throws DataError on text that is no such JSON.
+// evaluation.every_*, nor train (but train.weight_ema) is in it; with early stopping what decides when that
+// ends the run is. `from_result_json` fills the rest with defaults; it throws DataError on text that is no
+// such JSON.
 std::string result_json(const Config& config);
 Config from_result_json(std::string_view json);
 // The keys in which two of them differ, as "optimizer.lr: 0.1, now 0.2".

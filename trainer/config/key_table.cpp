@@ -399,6 +399,12 @@ std::vector<Key> train_keys() {
                "torchvision's; not its path but its digest is kept in checkpoints, and a resumed run "
                "needs it no more; empty: random weights"),
            {"pretrained", "weights"}),
+      result(number<Config>(
+                 "train.weight_ema", FIELD(train.weight_ema), below_one,
+                 "share that a moving average of the weights and running statistics keeps of itself in a "
+                 "step, such as 0.999; the averaged model is evaluated too, `val_loss.ema_weights`, and "
+                 "written to final_ema.safetensors; 0: there is none"),
+             {"ema", "ema_decay"}),
       ends_early(whole<Config>(
           "train.early_stopping.patience", FIELD(train.early_stopping.patience), Whole{0, million},
           "end the run, as finished, after so many evaluations in a row that were not better "

@@ -140,6 +140,7 @@ struct TrainConfig {
   std::int64_t digest_every = 0;  // steps between lines of digests.jsonl; 0: never
   std::int64_t stop_at_step = 0;  // save, and exit with 75, after this step; 0: never
   double max_time = 0;            // the same after so many seconds
+  double weight_ema = 0;          // share that the average of the weights keeps a step; 0: there is none
   EarlyStoppingConfig early_stopping;
 };
 

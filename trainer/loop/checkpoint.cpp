@@ -87,7 +87,8 @@ void check_version(const Metadata& metadata, const std::string& file) {
 
 bool passed_over(std::string_view name, Purpose purpose) {
   if (purpose == Purpose::resume) return false;
-  if (name.starts_with("optimizer.") || name.starts_with("train.")) return true;
+  if (name.starts_with("optimizer.") || name.starts_with("train.") || name.starts_with("ema_weights."))
+    return true;
   return purpose == Purpose::weights && name.starts_with("stats.");
 }
 

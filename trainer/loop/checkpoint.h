@@ -18,7 +18,8 @@
 // What is in a checkpoint. Equal training gives equal bytes: no path, time, host or number of workers.
 //
 // Tensors: parameters and buffers by PyTorch's names; in checkpoints/ also "optimizer.<state>.<parameter>",
-// cut from the optimizer's arenas, and the counters "train.*". Metadata: see `describe`.
+// cut from the optimizer's arenas, the averaged model under "ema_weights.", and the counters "train.*".
+// Metadata: see `describe`.
 namespace lockstep {
 
 // How far a run is.
@@ -55,7 +56,7 @@ void save_tensors(const std::filesystem::path& file, const std::vector<ModelTens
                   const Metadata& metadata);
 
 // What a file is read for decides what it may hold besides: nothing; what only training needs ("optimizer.",
-// "train."); running statistics beside the primary ones ("stats.") too.
+// "train.", "ema_weights."); running statistics beside the primary ones ("stats.") too.
 enum class Purpose : std::uint8_t { resume, inference, weights };
 
 // Copies a file's tensors into `tensors`, after checking that all of them are there with their dtypes and

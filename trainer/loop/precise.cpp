@@ -9,7 +9,10 @@
 
 namespace lockstep {
 
-void make_precise(Communicator& comm, Session& session) {
+namespace {
+
+// Of the weights that the model has.
+void make_for_model(Communicator& comm, Session& session) {
   comm.set_phase("precise statistics");
   const Config& config = session.config();
   const Inputs& inputs = session.inputs();
@@ -23,6 +26,16 @@ void make_precise(Communicator& comm, Session& session) {
     });
   } catch (const DivergedError& error) {
     throw DivergedError(fmt::format("step {}: {}", session.counters().step, error.what()));
+  }
+}
+
+}  // namespace
+
+void make_precise(Communicator& comm, Session& session) {
+  make_for_model(comm, session);
+  if (const WeightAverage* const average = session.average()) {
+    const WeightAverage::InPlace averaged(*average, session.model().state());
+    make_for_model(comm, session);
   }
   session.precise_made();
 }

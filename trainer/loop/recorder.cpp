@@ -74,7 +74,8 @@ void Recorder::trained(std::int64_t step, const Trained& trained) {
   progress_.update(state);
 }
 
-void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores, const Seconds& seconds,
+void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores,
+                         const std::optional<Score>& averaged, const Seconds& seconds,
                          const std::vector<ModelTensor>& state) {
   ordered_json line{{"step", step},
                     {"epoch", epoch(step)},
@@ -85,6 +86,10 @@ void Recorder::evaluated(std::int64_t step, const std::vector<Score>& scores, co
     const std::string name = i < entries.size() ? entries[i].name : "batch";
     line["val_accuracy." + name] = scores[i].accuracy;
     line["val_loss." + name] = scores[i].loss;
+  }
+  if (averaged) {
+    line["val_accuracy.ema_weights"] = averaged->accuracy;
+    line["val_loss.ema_weights"] = averaged->loss;
   }
   line["val_seconds"] = seconds.evaluation;
   if (seconds.precise > 0) line["precise_seconds"] = seconds.precise;

@@ -41,9 +41,10 @@ class Recorder {
     double precise = 0;
   };
   // scores: one an entry of normalization.running_stats, then, with evaluation.batch_statistics, the batches'
-  // own. state: the model's that was evaluated, of which the running statistics are told.
-  void evaluated(std::int64_t step, const std::vector<Score>& scores, const Seconds& seconds,
-                 const std::vector<ModelTensor>& state);
+  // own. averaged: of the averaged model, if there is one. state: the model's that was evaluated, of which
+  // the running statistics are told.
+  void evaluated(std::int64_t step, const std::vector<Score>& scores, const std::optional<Score>& averaged,
+                 const Seconds& seconds, const std::vector<ModelTensor>& state);
   // Whether that was told of the step, by this run or before it was resumed.
   bool was_evaluated(std::int64_t step) const { return metrics_.holds(step, "val_loss"); }
   void digested(const std::string& line);

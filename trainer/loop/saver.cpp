@@ -35,6 +35,13 @@ bool Saver::final_model() {
   });
 }
 
+bool Saver::averaged_model() {
+  return attempt("averaged model", [&] {
+    const WeightAverage::InPlace averaged(*session_.average(), session_.model().state());
+    save_tensors(directory_->averaged_file(), session_.model().state(), session_.metadata());
+  });
+}
+
 bool Saver::best_model(const Score& score) {
   return attempt("best model", [&] {
     if (!best_is_known_) best_ = read_best(directory_->best_file());

@@ -25,6 +25,7 @@ class Saver {
   // Each answers whether it was saved.
   bool checkpoint();
   bool final_model();
+  bool averaged_model();  // with train.weight_ema
   // Keeps the model as it was evaluated, unless a better one is kept already: answers false only where that
   // failed.
   bool best_model(const Score& score);

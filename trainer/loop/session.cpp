@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
@@ -108,6 +109,7 @@ Session::Session(Communicator& comm, const Config& config, Inputs inputs)
     needed = model_->memory_bytes(workload(config));
     check_memory(needed, limit);
     optimizer_ = make_optimizer(config, *model_);
+    if (config.train.weight_ema > 0) average_.emplace(model_->state(), config.train.weight_ema);
   });
 
   const auto options = reduction_options(comm, config);
@@ -141,6 +143,17 @@ bool Session::is_over() const {
 
 bool Session::precise_is_current() const {
   return !config_.normalization.keeps_precise() || frozen() || precise_step_ == counters_.step;
+}
+
+void Session::update_average() {
+  const bool first = counters_.step - counters_.skipped == 1;
+  if (average_) average_->update(model_->state(), first, frozen());
+}
+
+std::vector<ModelTensor> Session::state() {
+  std::vector<ModelTensor> tensors = training_state(*model_, *optimizer_, counters_);
+  if (average_) std::ranges::copy(average_->state(), std::back_inserter(tensors));
+  return tensors;
 }
 
 std::vector<ModelTensor> Session::saved_state() {

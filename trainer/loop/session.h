@@ -11,6 +11,7 @@
 #include "trainer/data/loader.h"
 #include "trainer/loop/checkpoint.h"
 #include "trainer/loop/setup.h"
+#include "trainer/loop/weight_average.h"
 #include "trainer/optim/optimizer.h"
 
 namespace lockstep {
@@ -58,7 +59,12 @@ class Session {
   bool precise_is_current() const;
   void precise_made() { precise_step_ = counters_.step; }
 
-  std::vector<ModelTensor> state() { return training_state(*model_, *optimizer_, counters_); }
+  // With train.weight_ema, else null.
+  WeightAverage* average() { return average_ ? &*average_ : nullptr; }
+  // After a step that counts.
+  void update_average();
+
+  std::vector<ModelTensor> state();
   // Of which a checkpoint holds all but `precise` statistics that are out of date.
   std::vector<ModelTensor> saved_state();
   Metadata metadata() const;
@@ -71,6 +77,7 @@ class Session {
   std::string init_digest_;                   // of the weights that the run began with
   std::optional<std::int64_t> precise_step_;  // whose weights' the `precise` statistics are
   std::optional<Model> model_;
+  std::optional<WeightAverage> average_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<GradientReducer> reducer_;
 };

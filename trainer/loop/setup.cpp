@@ -105,8 +105,9 @@ Workload workload(const Config& config) {
   if (config.evaluation.batch_statistics) work.observed = std::max(work.observed, config.evaluation.batch);
   work.freezes = config.normalization.freeze_after_epochs > 0;
   work.optimizer_arenas = state_arenas(config.optimizer);
+  if (config.train.weight_ema > 0) ++work.optimizer_arenas;
   if (config.train.on_divergence == TrainConfig::OnDivergence::skip) {
-    work.optimizer_arenas += 1 + state_arenas(config.optimizer);  // the snapshot of the step before
+    work.optimizer_arenas += 1 + work.optimizer_arenas;  // the snapshot of the step before
   }
   return work;
 }

@@ -214,6 +214,7 @@ class Training {
       divergence_ = std::current_exception();
     }
     ++session_.counters().step;
+    if (!divergence_) session_.update_average();
     trained.seconds = since(step_start_);
     if (recorder_ != nullptr) trained_ = trained;
   }
@@ -265,14 +266,24 @@ class Training {
     Recorder::Seconds taken;
     taken.precise = make_precise();
     const auto start = Clock::now();
-    const auto scores = lockstep::evaluate(comm_, session_.model(), session_.inputs().evaluated(),
-                                           session_.inputs().transform, config_.evaluation.batch, entries_);
+    const auto scores = evaluated(entries_);
+    std::optional<Score> averaged;
+    if (const WeightAverage* const average = session_.average()) {
+      const WeightAverage::InPlace in_place(*average, session_.model().state());
+      averaged = evaluated({0}).front();
+    }
     taken.evaluation = since(start);
     auto& early = session_.counters().early_stopping;
     if (early) count_evaluation(*early, step(), scores[0], config_);
     if (config_.checkpoint.best) keep_best(scores[0]);
-    if (recorder_ != nullptr && !is_told)
-      attempt([&] { recorder_->evaluated(step(), scores, taken, session_.model().state()); });
+    if (recorder_ != nullptr && !is_told) {
+      attempt([&] { recorder_->evaluated(step(), scores, averaged, taken, session_.model().state()); });
+    }
+  }
+
+  std::vector<Score> evaluated(const std::vector<std::size_t>& entries) {
+    return lockstep::evaluate(comm_, session_.model(), session_.inputs().evaluated(),
+                              session_.inputs().transform, config_.evaluation.batch, entries);
   }
 
   void keep_best(const Score& score) {
@@ -339,6 +350,8 @@ class Training {
     raise_failure();
     make_precise();
     check_identity();
+    // The final model tells that the run is over, so it comes last.
+    while (session_.average() != nullptr && !saver_.averaged_model()) continue;
     while (!saver_.final_model()) continue;
     if (recorder_ == nullptr) return;
     const auto& early = session_.counters().early_stopping;

@@ -95,8 +95,8 @@ TEST_F(RunDirectoryTest, ResumesInAFolderThatIsNotThereYet) {
 TEST_F(RunDirectoryTest, OverwritesOnlyWhatARunWrites) {
   for (const char* file :
        {"config.yaml", "metrics.jsonl", "digests.jsonl", "events.out.1", "final.safetensors",
-        "best.safetensors", "checkpoints/latest", "checkpoints/step-00000001.safetensors",
-        "checkpoints/step-00000002.safetensors"}) {
+        "final_ema.safetensors", "best.safetensors", "checkpoints/latest",
+        "checkpoints/step-00000001.safetensors", "checkpoints/step-00000002.safetensors"}) {
     write(file);
   }
   write("notes.txt");

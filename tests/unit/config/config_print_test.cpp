@@ -29,7 +29,7 @@ threads: 2
 precision: bf16
 checkpoint: {every_steps: 12, keep: 9, best: true}
 plan: {fuse: false, recompute: false, memory_mib: 123}
-train: {log_every: 1, digest_every: 2, stop_at_step: 3, max_time: 2h, early_stopping: {patience: 4, min_delta: 0.01}}
+train: {log_every: 1, digest_every: 2, stop_at_step: 3, max_time: 2h, weight_ema: 0.99, early_stopping: {patience: 4, min_delta: 0.01}}
 )";
 
 TEST(ConfigPrint, TheEffectiveYamlReadsBackToTheSame) {
@@ -72,7 +72,7 @@ TEST(ConfigPrint, TheResultHasSortedKeysAndIsStable) {
       R"("optimizer":{"beta1":0.9,"beta2":0.999,"clip_norm":0.0,"decay_all":false,"eps":1e-08,"lr":0.1,"momentum":0.9,)"
       R"("name":"sgd","nesterov":true,"rules":[],"weight_decay":0.0005},"precision":"fp32",)"
       R"("schedule":{"decay":"cosine","epochs":5,"step_epochs":30.0,"step_factor":0.1,"warmup_epochs":0.0},)"
-      R"("seed":1})");
+      R"("seed":1,"train":{"weight_ema":0.0}})");
 }
 
 TEST(ConfigPrint, TheResultDoesNotKnowWhatChangesNoBit) {
@@ -90,9 +90,11 @@ TEST(ConfigPrint, TheResultKnowsWhenEvaluationsAreWhereTheyMayEndTheRun) {
                              {"evaluation.every_steps=7"}));
   };
   EXPECT_THAT(result(""), testing::Not(HasSubstr("early_stopping")));
-  EXPECT_THAT(result(", patience: 3"),
-              testing::AllOf(HasSubstr(R"("evaluation":{"batch":256,"every_steps":7,"metric":"loss"})"),
-                             HasSubstr(R"("train":{"early_stopping":{"min_delta":0.5,"patience":3}})")));
+  EXPECT_THAT(
+      result(", patience: 3"),
+      testing::AllOf(
+          HasSubstr(R"("evaluation":{"batch":256,"every_steps":7,"metric":"loss"})"),
+          HasSubstr(R"("train":{"early_stopping":{"min_delta":0.5,"patience":3},"weight_ema":0.0})")));
   EXPECT_EQ(result_json(from_result_json(result(", patience: 3"))), result(", patience: 3"));
 }
 

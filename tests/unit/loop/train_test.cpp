@@ -279,6 +279,87 @@ TEST_F(TrainToAnEarlyEnd, WhatDecidesTheEndMayNotChangeOnTheWay) {
   }
 }
 
+using Tensors = std::map<std::string, std::vector<float>>;
+
+// The fp32 tensors of a file whose names begin with `prefix`, without it.
+Tensors tensors_in(const std::filesystem::path& file, const std::string& prefix = "") {
+  const auto contents = SafetensorsFile::read(file);
+  Tensors tensors;
+  for (const TensorView& tensor : contents.tensors()) {
+    if (tensor.dtype != DType::f32 || !tensor.name.starts_with(prefix)) continue;
+    const auto* values = reinterpret_cast<const float*>(tensor.bytes.data());
+    tensors[std::string(tensor.name.substr(prefix.size()))] = {values,
+                                                               values + tensor.bytes.size() / sizeof(float)};
+  }
+  return tensors;
+}
+
+TEST_F(Train, TheAverageOfTheWeightsIsThatOfTheCheckpointsByHand) {
+  config_.train.weight_ema = 0.75;
+  config_.checkpoint = {.every_epochs = std::nullopt, .every_steps = 1, .keep = 100};
+  run(in("run"), 2);
+  const Tensors final = tensors_in(folder_ / "run/final_ema.safetensors");
+  Tensors expected;
+  for (int step = 1; step <= 8; ++step) {
+    const auto file = folder_ / fmt::format("run/checkpoints/step-{:08}.safetensors", step);
+    const Tensors all = tensors_in(file);
+    for (const auto& [name, unused] : final) {
+      const std::vector<float>& values = all.at(name);
+      std::vector<float>& average = expected[name];
+      if (step == 1) average = values;
+      for (std::size_t i = 0; i < values.size(); ++i) average[i] += 0.25F * (values[i] - average[i]);
+    }
+    EXPECT_EQ(tensors_in(file, "ema_weights."), expected) << step;
+  }
+  EXPECT_EQ(final, expected);
+  EXPECT_NE(final, tensors_in(folder_ / "run/final.safetensors"));
+}
+
+TEST_F(Train, TheAverageOfTheWeightsIsTheSameOnAnyNumberOfWorkersAndOverAStop) {
+  run(in("plain"), 2);
+  config_.train.weight_ema = 0.9;
+  config_.train.on_divergence = TrainConfig::OnDivergence::skip;
+  run(in("one"), 1);
+  EXPECT_EQ(tensors_in(folder_ / "one/final.safetensors"), tensors_in(folder_ / "plain/final.safetensors"))
+      << "training itself is another";
+  const auto expect_same = [&](const std::string& name) {
+    for (const std::string file :
+         {"/final.safetensors", "/final_ema.safetensors", last_checkpoint, "/digests.jsonl"}) {
+      EXPECT_EQ(bytes(name + file), bytes("one" + file)) << name << file;
+    }
+    EXPECT_EQ(metrics(name), metrics("one")) << name;
+  };
+  for (const int workers : {2, 3}) {
+    run(in("workers" + std::to_string(workers)), workers);
+    expect_same("workers" + std::to_string(workers));
+  }
+  for (const std::int64_t step : {1, 5}) {
+    Config config = in("stopped" + std::to_string(step));
+    config.train.stop_at_step = step;
+    run(config, 3);
+    config.train.stop_at_step = 0;
+    run(config, 2, Open::resume);
+    expect_same("stopped" + std::to_string(step));
+  }
+}
+
+TEST_F(Train, EvaluatingTheAveragedFileGivesExactlyWhatTrainingWrote) {
+  config_.train.weight_ema = 0.5;
+  for (const auto kind : {RunningStatistics::Kind::ema, RunningStatistics::Kind::precise}) {
+    const std::string name = kind == RunningStatistics::Kind::ema ? "ema" : "precise";
+    config_.normalization.running_stats = {{.name = name, .kind = kind}};
+    run(in(name), 2);
+    const auto last = metrics(name).back();
+    Trained trained = open_trained(folder_ / name / "final_ema.safetensors", {});
+    const auto comm = make_single();
+    const Datasets data = open_datasets(trained.config.data, trained.config.seed);
+    const Score score = evaluate(*comm, trained.model, data.test, trained.transform(), 5, {0}).front();
+    EXPECT_EQ(score.loss, last.at("val_loss.ema_weights").get<double>()) << name;
+    EXPECT_EQ(score.accuracy, last.at("val_accuracy.ema_weights").get<double>()) << name;
+    EXPECT_NE(score.loss, last.at("val_loss").get<double>()) << name;
+  }
+}
+
 TEST_F(Train, TheGradientNormIsToldWhereItIsAskedFor) {
   run(in("not clipped"), 2);
   EXPECT_FALSE(metrics("not clipped")[0].contains("grad_norm"));
