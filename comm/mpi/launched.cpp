@@ -47,6 +47,13 @@ std::optional<Launch> launched() {
     const auto size = number_in(launcher.size);
     if (rank && size) return Launch{*rank, *size};
   }
+  // srun without PMI: each process would train alone, all into the same run directory.
+  if (const auto tasks = number_in("SLURM_STEP_NUM_TASKS"); tasks.value_or(1) > 1) {
+    throw UsageError(
+        fmt::format("srun started {} processes, but does not tell them of each other: start them with srun "
+                    "--mpi=pmix, or one process with srun -n 1",
+                    *tasks));
+  }
   return std::nullopt;
 }
 

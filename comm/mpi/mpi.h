@@ -8,6 +8,8 @@
 namespace lockstep {
 
 // What the launcher (mpirun, srun) put into the environment, known before MPI starts; empty without one.
+// Throws UsageError where that is no number, and where srun started several processes that cannot find each
+// other.
 struct Launch {
   int rank = 0;
   int size = 1;

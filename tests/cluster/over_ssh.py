@@ -25,8 +25,8 @@ from binary import LAUNCH, LOCKSTEP, MPIRUN, ROOT, Cases, expect, run  # noqa: E
 
 SSHD = "/usr/sbin/sshd"
 STOPPED = 75
-LONG = ["--set", "schedule.steps=300", "--set", "train.log_every=1", "--set", "evaluation.every_steps=300",
-        "--set", "checkpoint.every_steps=300"]
+LONG = ["--set", "schedule.steps=200", "--set", "train.log_every=1", "--set", "evaluation.every_steps=200",
+        "--set", "checkpoint.every_steps=200"]
 
 SSHD_CONFIG = """\
 ListenAddress {address}:22
@@ -108,13 +108,13 @@ class Cluster:
 
     def run(self, *command):
         with self.start(*command) as process:
-            err = process.communicate(timeout=120)[1]
+            err = process.communicate(timeout=300)[1]
         return process.returncode, err
 
 
 def undisturbed(room, *arguments):
     """What the run comes to on one host."""
-    told = run("train", room.config, *arguments)
+    told = run("train", room.config, *arguments, timeout=300)
     expect(told.code == 0, told.err)
     final = room.final().read_bytes()
     shutil.rmtree(room.run)
@@ -148,14 +148,14 @@ def a_job_that_is_stopped_goes_on_elsewhere(cluster, room):
     final = undisturbed(room, *LONG)
     process = cluster.start(LAUNCH, "-n", 4, "--hostfile", cluster.hostfile, *train(room, *LONG))
     metrics = room.run / "metrics.jsonl"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    err = process.communicate(timeout=60)[1]
+    err = process.communicate(timeout=300)[1]
     expect(process.returncode == STOPPED and "stopped after step" in err, f"code {process.returncode}: {err}")
     expect(not room.final().exists(), "it was finished before it was stopped")
-    room.train("--resume", *LONG, workers=2)
+    room.train("--resume", *LONG, workers=2, timeout=300)
     expect(room.final().read_bytes() == final, "another final.safetensors")
 
 

@@ -83,8 +83,10 @@ class Slurm:
 
     def start(self):
         controller_port, node_port = free_ports(2)
-        for name in ["munge", "state", "spool"]:
+        for name in ["munge", "pmix", "state", "spool"]:
             (self.folder / name).mkdir()
+        # What PMIx leaves of a job that is killed is in the way of another Slurm's with the same number.
+        (self.folder / "mpi.conf").write_text(f"PMIxCliTmpDirBase={self.folder}/pmix\n")
         (self.folder / "munge").chmod(0o711)  # of the socket: others may reach it
         conf = self.folder / "slurm.conf"
         conf.write_text(CONF.format(host=os.uname().nodename.split(".")[0], folder=self.folder, cpus=self.cpus,
@@ -107,7 +109,7 @@ class Slurm:
             self.daemons.append(subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=said,
                                                  stderr=said, env=self.environment))
 
-    def wait_until(self, holds, what, seconds=120):
+    def wait_until(self, holds, what, seconds=300):
         deadline = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > deadline:
@@ -121,7 +123,7 @@ class Slurm:
     def call(self, *command, check=True):
         """What a command of Slurm says."""
         result = subprocess.run([str(part) for part in command], env=self.environment, text=True, capture_output=True,
-                                check=False, timeout=60)
+                                check=False, timeout=300)
         if check and result.returncode:
             raise RuntimeError(f"code {result.returncode} from {command}: {result.stderr}")
         return result.stdout.strip()

@@ -22,8 +22,8 @@ SBATCH = ROOT / "scripts" / "cluster" / "train.sbatch"
 CORES = 4  # that Slurm believes in
 USAGE, STOPPED = 2, 75
 # Some seconds, with no checkpoint in between but what a stop saves.
-LONG = ["--set", "schedule.steps=300", "--set", "train.log_every=1", "--set", "evaluation.every_steps=300",
-        "--set", "checkpoint.every_steps=300"]
+LONG = ["--set", "schedule.steps=200", "--set", "train.log_every=1", "--set", "evaluation.every_steps=200",
+        "--set", "checkpoint.every_steps=200"]
 
 cases = Cases()
 
@@ -65,7 +65,7 @@ def undisturbed(*arguments):
     """What the run of any room comes to without a launcher."""
     with tempfile.TemporaryDirectory(prefix="lockstep_test.") as folder:
         room = Room(folder)
-        room.train("--workers", "2", *arguments)
+        room.train("--workers", "2", *arguments, timeout=300)
         return room.final().read_bytes()
 
 
@@ -79,12 +79,25 @@ def a_job_comes_to_the_bits_of_one_process(slurm, room):
         expect(job.said().count(line) == 1, f"does not say '{line}' once: {job.said()}")
 
 
+def srun(slurm, room, mpi, *arguments):
+    """Exit code and standard error of a training started by srun alone."""
+    command = ["srun", mpi, "-n", "2", LOCKSTEP, "train", str(room.config), *arguments]
+    result = subprocess.run(command, env=slurm.environment, capture_output=True, text=True, timeout=300, check=False)
+    return result.returncode, result.stderr
+
+
 @cases
 def srun_answers_with_the_exit_code(slurm, room):
     for arguments, code in [([], 0), (["--set", "batch.shard=4"], USAGE), (["--set", "train.stop_at_step=1"], STOPPED)]:
-        command = ["srun", "--mpi=pmix", "-n", "2", LOCKSTEP, "train", str(room.config), "--overwrite", *arguments]
-        result = subprocess.run(command, env=slurm.environment, capture_output=True, text=True, timeout=60, check=False)
-        expect(result.returncode == code, f"code {result.returncode}, not {code}, from {command}: {result.stderr}")
+        answer, err = srun(slurm, room, "--mpi=pmix", "--overwrite", *arguments)
+        expect(answer == code, f"code {answer}, not {code}, with {arguments}: {err}")
+
+
+@cases
+def srun_whose_processes_cannot_meet_is_refused(slurm, room):
+    code, err = srun(slurm, room, "--mpi=none")
+    expect(code == USAGE and "srun --mpi=pmix" in err, f"code {code}: {err}")
+    expect(not room.run.exists(), "something was written")
 
 
 @cases

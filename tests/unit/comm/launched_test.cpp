@@ -61,6 +61,13 @@ TEST_F(LaunchedTest, a_batch_script_of_slurm_is_no_launch) {
   EXPECT_FALSE(launched().has_value());
 }
 
+TEST_F(LaunchedTest, srun_without_pmi_is_refused_for_several_processes) {
+  set({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}, {"SLURM_STEP_NUM_TASKS", "1"}});
+  EXPECT_FALSE(launched().has_value());
+  set({{"SLURM_STEP_NUM_TASKS", "2"}});
+  EXPECT_THAT([] { launched(); }, ThrowsMessage<UsageError>(HasSubstr("srun --mpi=pmix")));
+}
+
 TEST_F(LaunchedTest, a_rank_that_is_no_number_is_refused_by_name) {
   set({{"OMPI_COMM_WORLD_RANK", "2x"}, {"OMPI_COMM_WORLD_SIZE", "3"}});
   EXPECT_THAT([] { launched(); }, ThrowsMessage<UsageError>(HasSubstr("OMPI_COMM_WORLD_RANK='2x'")));
