@@ -46,7 +46,9 @@ Pending::Pending(std::unique_ptr<Operation> operation, Communicator* owner, Call
     : operation_(std::move(operation)),
       owner_(owner),
       site_(std::move(site)),
-      last_poll_(operation_ ? Clock::now() : Clock::time_point()) {}
+      last_poll_(operation_ ? Clock::now() : Clock::time_point()) {
+  if (!operation_) finished();
+}
 
 bool Pending::test() {
   if (!operation_) return true;
@@ -54,6 +56,7 @@ bool Pending::test() {
   try {
     if (operation_->poll()) {
       operation_.reset();
+      finished();
       return true;
     }
   } catch (const CommError& error) {
@@ -64,9 +67,21 @@ bool Pending::test() {
 }
 
 void Pending::wait() {
-  for (int polls = 1; !test(); ++polls) {
+  if (test()) return;
+  const TraceSpan span(owner_->trace(), "wait", site_.name);
+  for (int polls = 2; !test(); ++polls) {
     if (polls > polls_before_yield) std::this_thread::yield();
   }
+}
+
+void Pending::finished() {
+  Trace* const trace = owner_->trace();
+  if (trace == nullptr || site_.started == Clock::time_point()) return;
+  trace->add_collective(static_cast<int>(site_.lane), site_.name, site_.kind,
+                        {.kind = "collective",
+                         .number = static_cast<std::int64_t>(site_.sequence),
+                         .begin = site_.started,
+                         .end = Clock::now()});
 }
 
 // A worker that computes between two polls, or was stopped and goes on, does not wait: of such a gap only a
@@ -118,6 +133,12 @@ void Pending::give_up() {
 void Communicator::set_phase(std::string phase) {
   phase_ = std::move(phase);
   alive_in(phase_);
+  if (trace_ != nullptr) trace_->phase(phase_);
+}
+
+void Communicator::set_trace(Trace* trace) {
+  trace_ = trace;
+  if (trace_ != nullptr) trace_->phase(phase_);
 }
 
 std::string Communicator::name_of(int rank) const {
@@ -140,6 +161,7 @@ CallSite Communicator::begin(std::string_view kind, Lane lane, std::string_view 
                              std::string_view element) {
   const auto sequence = sequence_[static_cast<std::size_t>(lane)]++;
   CallSite call{std::string(kind), std::string(name), lane, sequence, phase_, std::string(element)};
+  if (trace_ != nullptr) call.started = Trace::Clock::now();
   alive_in(call);
   return call;
 }

@@ -13,6 +13,7 @@
 
 #include "comm/base/element.h"
 #include "comm/base/error.h"
+#include "comm/trace/trace.h"
 
 namespace lockstep {
 
@@ -29,7 +30,8 @@ struct CallSite {
   Lane lane = Lane::statistics;
   std::uint64_t sequence = 0;  // of its lane, so that all workers mean the same collective by it
   std::string phase;
-  std::string element;  // type of the elements
+  std::string element;                 // type of the elements
+  Trace::Clock::time_point started{};  // where there is a trace
 };
 
 std::string_view name_of(Lane lane);
@@ -77,6 +79,7 @@ class Pending {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void finished();
   void count_waiting();
   void hear_the_others();
   void warn();
@@ -121,6 +124,9 @@ class Communicator {
   // Where the run is, for messages: "step 7 forward".
   void set_phase(std::string phase);
   const std::string& phase() const { return phase_; }
+  // Where collectives, waiting and phases are recorded from now on; null: nowhere. Stays with its owner.
+  void set_trace(Trace* trace);
+  Trace* trace() const { return trace_; }
 
   // Root's data to everyone's. `data` has the same size everywhere.
   template <class T>
@@ -209,6 +215,7 @@ class Communicator {
   std::chrono::milliseconds timeout_{60'000};
   bool check_order_ = true;
   std::string phase_ = "start";
+  Trace* trace_ = nullptr;
   std::array<std::uint64_t, lane_count> sequence_{};
 };
 

@@ -109,6 +109,8 @@ void GradientReducer::finish() {
 
 void GradientReducer::scatter(Bucket& bucket) {
   if (layout_.workers() == 1) return;
+  const std::string name = bucket.name();
+  const TraceSpan span(comm_.trace(), "reduce", name, "send");
   std::vector<std::size_t> receives;
   std::size_t total = 0;
   for (const auto& nodes : present_nodes_) {
@@ -119,12 +121,12 @@ void GradientReducer::scatter(Bucket& bucket) {
   const std::span<const float> outgoing = pack(bucket);
   const std::span<float> incoming(bucket.received);
   if (bucket.goes_whole()) {
-    bucket.scatter = comm_.all_gather(Lane::scatter, bucket.name(), outgoing, incoming, receives);
+    bucket.scatter = comm_.all_gather(Lane::scatter, name, outgoing, incoming, receives);
     return;
   }
   std::vector<std::size_t> sends;
   for (const Range piece : bucket.pieces) sends.push_back(own_node_count() * length(piece));
-  bucket.scatter = comm_.all_to_all(Lane::scatter, bucket.name(), outgoing, sends, incoming, receives);
+  bucket.scatter = comm_.all_to_all(Lane::scatter, name, outgoing, sends, incoming, receives);
 }
 
 // Piece by piece, in each the present nodes in order: as the arena has it where there is one node.
@@ -141,6 +143,8 @@ std::span<const float> GradientReducer::pack(Bucket& bucket) const {
 
 // Sums the own piece; where others sum the rest, starts to gather it.
 void GradientReducer::fold(Bucket& bucket) {
+  const std::string name = bucket.name();
+  const TraceSpan span(comm_.trace(), "reduce", name, "fold");
   const bool alone = layout_.workers() == 1;
   const std::size_t count = length(bucket.own_piece);
   const float* values = alone ? arenas_[0] + bucket.own_piece.begin : bucket.received.data();
@@ -160,7 +164,7 @@ void GradientReducer::fold(Bucket& bucket) {
   std::vector<std::size_t> counts;
   for (const Range piece : bucket.pieces) counts.push_back(length(piece));
   const std::span<const float> own_sums(bucket.received.data(), count);
-  bucket.gather = comm_.all_gather(Lane::gather, bucket.name(), own_sums, sums, counts);
+  bucket.gather = comm_.all_gather(Lane::gather, name, own_sums, sums, counts);
 }
 
 }  // namespace lockstep

@@ -16,6 +16,27 @@ std::size_t index(int id) {
   return static_cast<std::size_t>(id);
 }
 
+// What a trace calls the parts of a layer.
+std::string_view part_name(Action::Kind kind) {
+  switch (kind) {
+    case Action::Kind::moments:
+      return "moments";
+    case Action::Kind::normalize:
+      return "normalize";
+    case Action::Kind::norm_sums:
+      return "sums";
+    case Action::Kind::norm_apply:
+      return "apply";
+    case Action::Kind::convert:
+      return "convert";
+    case Action::Kind::forward:
+    case Action::Kind::loss:
+    case Action::Kind::backward:
+      break;
+  }
+  return "";
+}
+
 }  // namespace
 
 // What one walk through the segments needs.
@@ -37,6 +58,8 @@ Plan::Plan(const Parts& parts, ProgramOptions options)
       pool_(parts.pool),
       workspace_(parts.workspace),
       program_(make_program(parts.graph, options)) {
+  const auto loss = std::ranges::find(program_.actions, Action::Kind::loss, &Action::kind);
+  loss_action_ = static_cast<int>(loss - program_.actions.begin());
   int norms = 0;
   for (const PlanOp& op : program_.ops) norm_numbers_.push_back(op.is_norm() ? norms++ : -1);
 
@@ -215,12 +238,29 @@ void Plan::prepare(Run& run) {
   }
 }
 
+// Forward work behind the loss is done again, since its result was not kept.
+TraceSpan Plan::traced(Trace* trace, int action, std::size_t shard, int thread) const {
+  const Action& it = program_.actions[index(action)];
+  const bool backward = action > loss_action_;
+  const bool again = backward && (it.kind == Action::Kind::forward || it.kind == Action::Kind::normalize);
+  const std::string_view nobody = it.kind == Action::Kind::convert ? "precision" : "loss";
+  const std::string_view name =
+      it.op < 0 ? nobody : std::string_view(program_.ops[index(it.op)].layer->name());
+  return {trace,  backward ? "backward" : "forward",
+          name,   again ? "again" : part_name(it.kind),
+          thread, layout_.block().begin + static_cast<std::int64_t>(shard)};
+}
+
 void Plan::run_segment(Run& run, const Segment& segment) {
+  Trace* const trace = run.comm == nullptr ? nullptr : run.comm->trace();
   pool_.run(static_cast<std::int64_t>(run.shards.size()), [&](std::int64_t number, int thread) {
     const auto shard = static_cast<std::size_t>(number);
     if (run.shapes[shard] == nullptr) return;
     for (int action = segment.begin; action < segment.end; ++action) {
-      execute(run, program_.actions[index(action)], shard, thread);
+      {
+        const TraceSpan span = traced(trace, action, shard, thread);
+        execute(run, program_.actions[index(action)], shard, thread);
+      }
       alive();
       if (run.training != nullptr && thread == 0) run.training->reducer.progress();
     }
@@ -430,7 +470,9 @@ void Plan::fold_gradients(Run& run, const Segment& segment) {
   for (std::size_t number = index(segment.begin); number < index(segment.end); ++number) {
     const Action& action = program_.actions[number];
     if (!has_partials(action)) continue;
-    const Range range = parameters_.of(*program_.ops[index(action.op)].layer);
+    const Layer& layer = *program_.ops[index(action.op)].layer;
+    const TraceSpan span(training.comm.trace(), "reduce", layer.name(), "shards");
+    const Range range = parameters_.of(layer);
     std::size_t offset = partial_offsets_[number];
     for (auto parameter = static_cast<std::size_t>(range.begin);
          parameter < static_cast<std::size_t>(range.end); ++parameter) {

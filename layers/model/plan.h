@@ -92,6 +92,7 @@ class Plan {
   Compiled compile(std::int64_t samples) const;
   void prepare(Run& run);
   void run_segment(Run& run, const Segment& segment);
+  TraceSpan traced(Trace* trace, int action, std::size_t shard, int thread) const;
   void execute(Run& run, const Action& action, std::size_t shard, int thread);
   void execute_convert(const View& view, const Action& action) const;
   void execute_kernel(Run& run, const View& view, const Action& action, std::size_t shard, int thread);
@@ -112,6 +113,7 @@ class Plan {
   ThreadPool& pool_;
   Workspace& workspace_;
   Program program_;
+  int loss_action_ = 0;
   std::vector<int> norm_numbers_;  // of an op: its batch_norm's place among all; −1
   std::vector<std::size_t>
       partial_offsets_;             // of an action: its parameter gradients in its segment's partials, floats

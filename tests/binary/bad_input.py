@@ -303,11 +303,6 @@ def unknown_option(room):
 
 
 @cases
-def trace_of_a_later_version(room):
-    return Bad(train(room, "--trace", "steps.json"), USAGE, ["--trace is not part of this version"])
-
-
-@cases
 def resume_and_overwrite(room):
     return Bad(train(room, "--resume", "--overwrite"), USAGE, ["--overwrite"])
 

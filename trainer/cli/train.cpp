@@ -19,7 +19,7 @@ namespace {
 Usage usage() {
   Usage usage;
   usage.command = "train";
-  usage.synopsis = "CONFIG.yaml [--set key=value]... [--resume | --overwrite] [--workers N]";
+  usage.synopsis = "CONFIG.yaml [--set key=value]... [--resume | --overwrite] [--workers N] [--trace FILE]";
   usage.purpose =
       "Trains the model of a configuration and writes a run directory: final.safetensors for inference, "
       "checkpoints to resume from, metrics.jsonl. Under mpirun or srun every process is a worker; alone, "
@@ -35,18 +35,12 @@ Usage usage() {
       {"resume", "", "go on from the newest complete checkpoint; start afresh where there is none"},
       {"overwrite", "", "remove the run that run_dir holds, and start afresh"},
       workers_option(),
+      {"trace", "FILE",
+       "write what every worker did when, for Perfetto or chrome://tracing; the first steps only"},
   };
   usage.operands = {"CONFIG.yaml"};
   usage.required_operands = 1;
   return usage;
-}
-
-// Named so that nobody searches a typing error.
-void refuse_trace(const std::vector<std::string>& arguments) {
-  for (const std::string& argument : arguments) {
-    if (argument != "--trace" && !argument.starts_with("--trace=")) continue;
-    throw UsageError("train --trace is not part of this version");
-  }
 }
 
 RunDirectory::Open how_to_open(const Arguments& arguments) {
@@ -71,7 +65,6 @@ void keep_own_file(const std::string& file, const Config& config, bool resume) {
 
 int run_train(const std::vector<std::string>& arguments) {
   const StopSignals signals;  // first: a signal that comes early is heard after the first step
-  refuse_trace(arguments);
   const auto options = parse_arguments(usage(), arguments);
   if (!options) return 0;
   require_exclusive(usage(), *options, "resume", "overwrite");
@@ -81,7 +74,7 @@ int run_train(const std::vector<std::string>& arguments) {
   const Workers workers = choose_workers(config, requested_workers(*options));
   auto outcome = Outcome::finished;
   run_workers(workers, config.comm, [&](Communicator& comm) {
-    const Outcome mine = train(comm, config, how_to_open(*options));
+    const Outcome mine = train(comm, config, how_to_open(*options), options->value("trace").value_or(""));
     if (comm.rank() == 0 || workers.kind == Workers::Kind::mpi) outcome = mine;
   });
   return static_cast<int>(outcome == Outcome::stopped ? ExitCode::stopped : ExitCode::done);

@@ -17,6 +17,7 @@ std::vector<Score> evaluate(Communicator& comm, Model& model, const std::shared_
   Loader loader = Loader::evaluation(dataset, transform, model.layout(), batch);
   while (const LoadedBatch* loaded = next_batch(comm, loader)) {
     for (std::size_t i = 0; i < entries.size(); ++i) {
+      const TraceSpan span(comm.trace(), "work", "evaluate a batch");
       const BatchSums sums = entries[i] == batch_statistics
                                  ? model.evaluate_by_batch(comm, loaded->input())
                                  : model.evaluate(comm, loaded->input(), entries[i]);

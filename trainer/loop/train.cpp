@@ -26,6 +26,7 @@
 #include "trainer/loop/snapshot.h"
 #include "trainer/loop/start.h"
 #include "trainer/loop/stop.h"
+#include "trainer/loop/tracing.h"
 #include "trainer/optim/clip.h"
 #include "trainer/optim/schedule.h"
 
@@ -154,7 +155,11 @@ class Training {
     enum : std::int64_t { go_on, leave, failed };
     step_start_ = Clock::now();
     comm_.set_phase(fmt::format("step {}", step() + 1));
-    attempt(fetch);
+    if (comm_.trace() != nullptr) comm_.trace()->begin_step(step() + 1);
+    attempt([&] {
+      const TraceSpan span(comm_.trace(), "work", "next batch");
+      fetch();
+    });
     const std::int64_t mine = failure_ || divergence_ ? failed : stop_requested() ? leave : go_on;
     const std::int64_t all = largest(comm_, "go on", mine);
     if (all == failed) raise_failure();
@@ -207,6 +212,7 @@ class Training {
     trained.lr = lr;
     try {
       trained.sums = model.train_step(comm_, session_.reducer(), batch.input(), step());
+      const TraceSpan span(comm_.trace(), "work", "optimizer");
       trained.grad_norm = clip_gradients(config_.optimizer, model.gradients());
       session_.optimizer().update(model.arena(), model.gradients(), lr, step());
       check_weights();
@@ -392,13 +398,14 @@ void say_start(const RunDirectory& directory, Recorder& recorder, Start start, s
 
 }  // namespace
 
-Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open) {
+Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open, const std::string& trace) {
   std::optional<TimeLimit> limit;
   if (comm.rank() == 0) limit.emplace(config.train.max_time);
   comm.set_phase("start");
   require_equal_hosts(comm);
   require_equal_configs(comm, config);
   report_launch(comm, config);
+  Tracing tracing(comm, trace, config.threads);
   Session session(comm, config, open_inputs(comm, config));
   comm.set_phase("start");
   const bool resume = open == RunDirectory::Open::resume;
@@ -428,6 +435,7 @@ Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open)
     say_start(*own, *recorder, start, session.counters().step);
   });
   const Outcome outcome = Training(comm, session, own, recorder ? &*recorder : nullptr).run();
+  tracing.write();
   comm.barrier(Lane::statistics, "leave").wait();
   return outcome;
 }

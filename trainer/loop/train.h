@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "comm/communicator.h"
 #include "trainer/checkpoint/run_directory.h"
 #include "trainer/config/schema.h"
@@ -12,7 +14,9 @@ enum class Outcome { finished, stopped };
 // it. Errors that it throws (UsageError, DataError, DivergedError, and one of code `peer` where the workers'
 // states differ) are the same on all workers; a CommError is not. `stopped`: asked to stop, and a checkpoint
 // was saved; all workers have reached this point. Asked to stop while it waits for the run directory, it
-// throws an Error of code `stopped`: nothing was written.
-Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open);
+// throws an Error of code `stopped`: nothing was written. trace: where rank 0 writes what all workers did
+// when (Tracing); empty: nowhere.
+Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open,
+              const std::string& trace = "");
 
 }  // namespace lockstep
