@@ -9,7 +9,7 @@ source "$(dirname "$0")/lib.sh"
 
 usage() { die "usage: scripts/fuzz.sh [SECONDS | --runs N | --full]"; }
 
-ours=(safetensors facts idx digests latest)
+ours=(safetensors facts idx cifar10 digests latest)
 third_party=(png jpeg config result_json arguments)
 
 case ${1-} in

@@ -14,6 +14,7 @@ import shutil
 import struct
 
 from binary import Cases, Room, expect, run, write_idx, write_png
+from data_sets import write_cifar10
 
 PATIENCE = 10  # seconds until a job must have ended by itself
 USAGE, DATA = 2, 3
@@ -178,6 +179,41 @@ def label_out_of_range(room):
     file = room.data / Room.TRAIN_LABELS
     write_idx(file, [100], [10] * 100)
     return Bad(train(room), DATA, [str(file), "10"])
+
+
+def cifar10(room, spoil):
+    write_cifar10(room.folder / "cifar10")
+    spoil(room.folder / "cifar10")
+    return train(room, "--set", "data.dataset=cifar10", "--set", f"data.path={room.folder}/cifar10")
+
+
+@cases
+def cifar10_without_a_file(room):
+    bad = cifar10(room, lambda folder: (folder / "data_batch_5.bin").unlink())
+    return Bad(bad, DATA, [f"{room.folder}/cifar10/data_batch_5.bin", "data.path"])
+
+
+@cases
+def cifar10_that_is_cut(room):
+    bad = cifar10(room, lambda folder: (folder / "test_batch.bin").write_bytes(bytes(2 * 3073 - 1)))
+    return Bad(bad, DATA, [f"{room.folder}/cifar10/test_batch.bin", "3073 bytes"])
+
+
+@cases
+def cifar10_with_a_label_too_large(room):
+    bad = cifar10(room, lambda folder: (folder / "data_batch_2.bin").write_bytes(bytes(3073) + b"\x0a" + bytes(3072)))
+    return Bad(bad, DATA, [f"{room.folder}/cifar10/data_batch_2.bin", "record 1 has label 10"])
+
+
+@cases
+def cifar10_with_nine_names(room):
+    bad = cifar10(room, lambda folder: (folder / "batches.meta.txt").write_text("a\n" * 9))
+    return Bad(bad, DATA, [f"{room.folder}/cifar10/batches.meta.txt", "9 names"])
+
+
+@cases
+def cifar10_without_a_path(room):
+    return Bad(train(room, "--set", "data.dataset=cifar10", "--set", "data.path="), USAGE, ["data.path"])
 
 
 # Configuration and command line

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr std::int64_t max_mib = 1;
   const std::span file(data, size);
   try {
-    const IdxImages images = parse_idx_images(file, "a", max_mib);
+    const ImageArray images = parse_idx_images(file, "a", max_mib);
     fuzz::require(images.pixels.size() == static_cast<std::size_t>(images.count * images.shape.elements()),
                   "pixels are those of the shape");
     fuzz::require(images.count > 0, "a file has images");

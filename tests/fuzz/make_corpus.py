@@ -89,6 +89,15 @@ def main():
         write("idx", f"{name}_stored.gz", gzip.compress(data, compresslevel=0, mtime=0))
     write("idx", "members.gz", gzip.compress(images[:9], mtime=0) + gzip.compress(images[9:], mtime=0))
 
+    record = lambda label: bytes([label]) + bytes(i % 251 for i in range(3072))
+    write("cifar10", "record", record(9))
+    write("cifar10", "label_10", record(10))
+    write("cifar10", "cut", record(1)[:-1])
+    names = "airplane automobile bird cat deer dog frog horse ship truck".split()
+    write("cifar10", "names", "\n".join(names) + "\n\n")
+    write("cifar10", "names_of_dos", "\r\n".join(names) + "\r\n")
+    write("cifar10", "eleven_names", "\n".join([*names, "more"]))
+
     for mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
         write("png", mode.lower(), picture("PNG", mode))
     write("png", "interlaced", png(8, 8, 8, 0, 1, zlib.compress(bytes(8 * 8 + 15))))

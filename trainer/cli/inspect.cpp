@@ -124,6 +124,8 @@ InputFacts input_of(const Config& config) {
   switch (config.data.dataset) {
     case DataConfig::Dataset::fashion_mnist:
       return {{28, 28, 1}, 10};
+    case DataConfig::Dataset::cifar10:
+      return {{32, 32, 3}, 10};
     case DataConfig::Dataset::synthetic:
       return {{synthetic.height, synthetic.width, synthetic.channels}, synthetic.classes};
     case DataConfig::Dataset::idx:

@@ -147,6 +147,7 @@ std::vector<Key> data_keys() {
   using Dataset = DataConfig::Dataset;
   const Words<Dataset> datasets{.known = {{"fashion_mnist", Dataset::fashion_mnist},
                                           {"idx", Dataset::idx},
+                                          {"cifar10", Dataset::cifar10},
                                           {"synthetic", Dataset::synthetic}},
                                 .refused = {}};
   const Number any{std::numeric_limits<double>::lowest()};
@@ -154,7 +155,7 @@ std::vector<Key> data_keys() {
       result(
           word<Config, Dataset>("data.dataset", FIELD(data.dataset), datasets,
                                 "what to learn from: Fashion-MNIST, other files in its format (IDX, plain or "
-                                ".gz), or made-up images"),
+                                ".gz), CIFAR-10 (its binary version), or made-up images"),
           {"name"}),
       free(file_path<Config>("data.path", FIELD(data.path), true,
                              "folder of the data; empty: where Debian's package of fashion_mnist puts it"),

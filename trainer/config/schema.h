@@ -48,7 +48,7 @@ struct SyntheticConfig {
 };
 
 struct DataConfig {
-  enum class Dataset : std::uint8_t { fashion_mnist, idx, synthetic };
+  enum class Dataset : std::uint8_t { fashion_mnist, idx, cifar10, synthetic };
   Dataset dataset = Dataset::fashion_mnist;
   std::string path;             // empty: the data set's default
   std::int64_t max_mib = 4096;  // most that one packed file may unpack to

@@ -10,9 +10,12 @@
 
 #include "comm/base/error.h"
 #include "layers/tensor/random.h"
+#include "trainer/data/cifar10.h"
+#include "trainer/data/idx.h"
 #include "trainer/data/idx_dataset.h"
 #include "trainer/data/images/fit.h"
 #include "trainer/data/images/picture.h"
+#include "trainer/data/images_in_memory.h"
 #include "trainer/data/sampler.h"
 #include "trainer/data/synthetic.h"
 
@@ -51,11 +54,21 @@ Datasets open_fashion_mnist(const DataConfig& config) {
            "Ankle boot"}};
 }
 
+// Of a data set that has no place of its own; throws UsageError where there is none.
+const std::string& required_path(const DataConfig& config, const char* dataset) {
+  if (!config.path.empty()) return config.path;
+  throw UsageError(fmt::format("data.dataset is {}: set data.path to the folder of its files", dataset));
+}
+
 Datasets open_idx(const DataConfig& config) {
-  if (config.path.empty()) throw UsageError("data.dataset is idx: set data.path to the folder of its files");
-  auto [train, test] = open_idx_folder(
-      {config.path, std::nullopt, "set data.path to the folder that has them", config.max_mib});
+  auto [train, test] = open_idx_folder({required_path(config, "idx"), std::nullopt,
+                                        "set data.path to the folder that has them", config.max_mib});
   return {train, nullptr, test, {}};
+}
+
+Datasets open_cifar10(const DataConfig& config) {
+  auto [train, test, names] = open_cifar10_folder(required_path(config, "cifar10"));
+  return {train, nullptr, test, names};
 }
 
 Datasets open_synthetic(const SyntheticConfig& config) {
@@ -72,6 +85,8 @@ Datasets open_whole(const DataConfig& config) {
       return open_fashion_mnist(config);
     case DataConfig::Dataset::idx:
       return open_idx(config);
+    case DataConfig::Dataset::cifar10:
+      return open_cifar10(config);
     case DataConfig::Dataset::synthetic:
       return open_synthetic(config.synthetic);
   }
@@ -122,9 +137,9 @@ Datasets open_datasets(const DataConfig& config, std::uint64_t seed) {
 
 std::shared_ptr<const Dataset> read_images(const std::filesystem::path& path, const SampleShape& shape,
                                            std::int64_t max_mib) {
-  if (!is_picture(path)) return make_unlabelled(read_idx_image_file(path, max_mib));
+  if (!is_picture(path)) return make_images_in_memory(read_idx_image_file(path, max_mib), {}, 0);
   Image image = fit(read_picture(path, max_mib), shape, path.string());
-  return make_unlabelled({1, image.shape, std::move(image.pixels)});
+  return make_images_in_memory({1, image.shape, std::move(image.pixels)}, {}, 0);
 }
 
 std::shared_ptr<const Dataset> make_subset(std::shared_ptr<const Dataset> parent,

@@ -223,7 +223,7 @@ Array read_array(Origin origin, const Kind& kind, std::int64_t max_mib) {
   return array;
 }
 
-IdxImages to_images(Array array) {
+ImageArray to_images(Array array) {
   const auto& dims = array.dims;
   const SampleShape shape{dims[1], dims[2], dims.size() == 4 ? dims[3] : 1};
   return {dims[0], shape, std::move(array.values)};
@@ -231,15 +231,15 @@ IdxImages to_images(Array array) {
 
 }  // namespace
 
-IdxImages read_idx_image_file(const std::filesystem::path& path, std::int64_t max_mib) {
+ImageArray read_idx_image_file(const std::filesystem::path& path, std::int64_t max_mib) {
   return to_images(read_array(from_file(path), image_kind, max_mib));
 }
 std::vector<std::uint8_t> read_idx_label_file(const std::filesystem::path& path, std::int64_t max_mib) {
   return read_array(from_file(path), label_kind, max_mib).values;
 }
 
-IdxImages parse_idx_images(std::span<const std::uint8_t> file, const std::string& name,
-                           std::int64_t max_mib) {
+ImageArray parse_idx_images(std::span<const std::uint8_t> file, const std::string& name,
+                            std::int64_t max_mib) {
   return to_images(read_array(from_memory(file, name), image_kind, max_mib));
 }
 std::vector<std::uint8_t> parse_idx_labels(std::span<const std::uint8_t> file, const std::string& name,

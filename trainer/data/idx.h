@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "layers/tensor/shape.h"
 #include "trainer/config/schema.h"
+#include "trainer/data/images_in_memory.h"
 
 // The IDX file format (Y. LeCun, "The MNIST database"), plain or gzip, told apart by content: a magic number
 // 0x000008nn (unsigned bytes, nn dimensions), nn big-endian 32-bit sizes, then the bytes, last dimension
@@ -17,20 +17,16 @@
 namespace lockstep {
 
 // Magic 0x00000803: images × rows × columns of one channel; 0x00000804: … × channels.
-struct IdxImages {
-  std::int64_t count = 0;
-  SampleShape shape;
-  std::vector<std::uint8_t> pixels;  // count × height × width × channels
-};
-IdxImages read_idx_image_file(const std::filesystem::path& path, std::int64_t max_mib = DataConfig().max_mib);
+ImageArray read_idx_image_file(const std::filesystem::path& path,
+                               std::int64_t max_mib = DataConfig().max_mib);
 
 // Magic 0x00000801.
 std::vector<std::uint8_t> read_idx_label_file(const std::filesystem::path& path,
                                               std::int64_t max_mib = DataConfig().max_mib);
 
 // The same of a file in memory; `name` is what messages call it.
-IdxImages parse_idx_images(std::span<const std::uint8_t> file, const std::string& name,
-                           std::int64_t max_mib = DataConfig().max_mib);
+ImageArray parse_idx_images(std::span<const std::uint8_t> file, const std::string& name,
+                            std::int64_t max_mib = DataConfig().max_mib);
 std::vector<std::uint8_t> parse_idx_labels(std::span<const std::uint8_t> file, const std::string& name,
                                            std::int64_t max_mib = DataConfig().max_mib);
 

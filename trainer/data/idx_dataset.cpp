@@ -8,36 +8,16 @@
 #include <vector>
 
 #include "comm/base/error.h"
+#include "trainer/data/idx.h"
+#include "trainer/data/images_in_memory.h"
 
 namespace lockstep {
 namespace {
 
-// Holds all pixels in memory. No labels: an unlabelled data set.
-class ImagesInMemory : public Dataset {
- public:
-  ImagesInMemory(IdxImages images, std::vector<std::uint8_t> labels, std::int64_t classes)
-      : images_(std::move(images)), labels_(std::move(labels)), classes_(classes) {}
-
-  std::int64_t size() const override { return images_.count; }
-  SampleShape shape() const override { return images_.shape; }
-  std::int64_t classes() const override { return classes_; }
-  std::int32_t get(std::int64_t index, std::span<std::uint8_t> pixels) const override {
-    check_get(index, pixels);
-    const auto first = images_.pixels.begin() + index * images_.shape.elements();
-    std::copy_n(first, pixels.size(), pixels.begin());
-    return labels_.empty() ? -1 : std::int32_t{labels_[static_cast<std::size_t>(index)]};
-  }
-
- private:
-  IdxImages images_;
-  std::vector<std::uint8_t> labels_;
-  std::int64_t classes_;
-};
-
 // One half of the folder: images and labels that belong together.
 struct Half {
   std::filesystem::path image_file, label_file;
-  IdxImages images;
+  ImageArray images;
   std::vector<std::uint8_t> labels;
 };
 
@@ -88,7 +68,7 @@ void check_shapes(const Half& train, const Half& test) {
 }
 
 std::shared_ptr<const Dataset> in_memory(Half half, std::int64_t classes) {
-  return std::make_shared<ImagesInMemory>(std::move(half.images), std::move(half.labels), classes);
+  return make_images_in_memory(std::move(half.images), std::move(half.labels), classes);
 }
 
 }  // namespace
@@ -107,10 +87,6 @@ IdxDatasets open_idx_folder(const IdxFolder& folder) {
   check_labels(train, classes);
   check_labels(test, classes);
   return {in_memory(std::move(train), classes), in_memory(std::move(test), classes)};
-}
-
-std::shared_ptr<const Dataset> make_unlabelled(IdxImages images) {
-  return std::make_shared<ImagesInMemory>(std::move(images), std::vector<std::uint8_t>{}, 0);
 }
 
 }  // namespace lockstep

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "trainer/data/dataset.h"
-#include "trainer/data/idx.h"
 
 namespace lockstep {
 
@@ -27,8 +26,5 @@ struct IdxDatasets {
 // Throws DataError: a file is missing or not as idx.h asks, numbers of images and labels differ, a label is
 // out of range, or the shapes of training and test images differ.
 IdxDatasets open_idx_folder(const IdxFolder& folder);
-
-// Images without labels.
-std::shared_ptr<const Dataset> make_unlabelled(IdxImages images);
 
 }  // namespace lockstep

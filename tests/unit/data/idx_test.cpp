@@ -23,7 +23,7 @@ std::string label_error(const std::filesystem::path& path) {
 TEST(Idx, ReadsImagesOfOneChannel) {
   const Folder folder;
   write_plain(folder / "images", images(2));
-  const IdxImages read = read_idx_image_file(folder / "images");
+  const ImageArray read = read_idx_image_file(folder / "images");
   EXPECT_EQ(read.count, 2);
   EXPECT_EQ(read.shape, (SampleShape{2, 3, 1}));
   EXPECT_EQ(read.pixels, (Bytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
@@ -32,7 +32,7 @@ TEST(Idx, ReadsImagesOfOneChannel) {
 TEST(Idx, ReadsAFourthDimensionAsChannels) {
   const Folder folder;
   write_plain(folder / "images", idx(0x804, {1, 2, 1, 3}, {1, 2, 3, 4, 5, 6}));
-  const IdxImages read = read_idx_image_file(folder / "images");
+  const ImageArray read = read_idx_image_file(folder / "images");
   EXPECT_EQ(read.count, 1);
   EXPECT_EQ(read.shape, (SampleShape{2, 1, 3}));
   EXPECT_EQ(read.pixels, (Bytes{1, 2, 3, 4, 5, 6}));
