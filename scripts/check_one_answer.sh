@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains one configuration in many ways, which must all give the same files, byte for byte:
 #   scripts/check_one_answer.sh CONFIG.yaml [--quick] [--set key=value]...
-# Varied are the number of workers (1 to 8; --quick: 1 to 4), the transport, the threads of a worker,
+# Varied are the number of workers (1 to 8; --quick: 1 to 4), the transport, the threads of a worker, those that read,
 # OMP_NUM_THREADS, the bucket size, overlap, fusion, recomputation, and a stop at 4 workers resumed at 3.
 # Prints the sha256 of each final.safetensors and last checkpoint; exit code 1 where they are not all the same, 77 where
 # this processor does not compute in the configuration's precision.
@@ -115,6 +115,7 @@ done
 OMP_NUM_THREADS=1 check threads 2
 OMP_NUM_THREADS=8 check threads 2
 OMP_NUM_THREADS=8 check mpi 2 --set threads=2
+check threads 2 --set data.threads=3
 check threads 3 --set comm.bucket_mib=0.0625
 check mpi 3 --set comm.bucket_mib=0.0625
 check mpi 3 --set comm.overlap=off

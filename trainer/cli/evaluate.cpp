@@ -81,7 +81,9 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   if (entry == batch_statistics) check_batch_statistics(trained.model, dataset->size(), batch);
 
   const auto comm = make_single();
-  const Score score = evaluate(*comm, trained.model, dataset, trained.transform(), batch, {entry}).front();
+  const Score score = evaluate(*comm, trained.model, dataset, trained.transform(), batch, {entry},
+                               trained.config.data.threads)
+                          .front();
   if (options->has("json")) {
     const nlohmann::ordered_json result{
         {"accuracy", score.accuracy}, {"loss", score.loss}, {"samples", score.samples}};

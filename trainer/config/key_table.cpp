@@ -166,6 +166,9 @@ std::vector<Key> data_keys() {
                             "share of the training set kept for evaluations; 0: they use the test set")),
       result(boolean<Config>("data.drop_last", FIELD(data.drop_last),
                              "skip the last batch of an epoch where it is short")),
+      free(whole<Config>("data.threads", FIELD(data.threads), Whole{1, 1024},
+                         "threads of a worker that read, decode and augment images"),
+           {"num_workers"}),
       result(list<Config, double>(
           "data.mean", FIELD(data.mean), any, "number", as_number,
           "a value a channel, taken from pixels scaled to 0 to 1; goes with data.std; both "

@@ -54,6 +54,7 @@ struct DataConfig {
   std::int64_t max_mib = 4096;  // most that one packed file may unpack to
   double validation = 0;
   bool drop_last = false;
+  int threads = 1;  // of a worker, that read samples
   std::vector<double> mean,
       deviation;  // a value a channel, of pixels scaled to [0, 1]; empty: of the training set
   AugmentConfig augment;

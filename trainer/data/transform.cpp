@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "comm/base/error.h"
-#include "comm/watch/life.h"
+#include "trainer/data/parallel.h"
 
 namespace lockstep {
 namespace {
@@ -77,17 +77,29 @@ std::vector<float> normalized_values(const InputNormalization& normalization) {
 
 }  // namespace
 
-InputNormalization measure_normalization(const Dataset& dataset) {
+InputNormalization measure_normalization(const Dataset& dataset, int threads) {
   if (dataset.size() == 0) throw std::invalid_argument("measure_normalization: an empty data set");
   const SampleShape shape = dataset.shape();
   const auto channels = static_cast<std::size_t>(shape.channels);
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(shape.elements()));
-  std::vector<Sums> sums(channels);
-  for (std::int64_t i = 0; i < dataset.size(); ++i) {
-    dataset.get(i, pixels);
-    alive();
+  struct Part {
+    std::vector<std::uint8_t> pixels;
+    std::vector<Sums> sums;
+  };
+  std::vector<Part> parts(
+      static_cast<std::size_t>(threads),
+      {std::vector<std::uint8_t>(static_cast<std::size_t>(shape.elements())), std::vector<Sums>(channels)});
+  for_each_index(dataset.size(), threads, [&](std::size_t thread, std::int64_t index) {
+    Part& part = parts[thread];
+    dataset.get(index, part.pixels);
     for (std::size_t channel = 0; channel < channels; ++channel)
-      add_channel(sums[channel], pixels, channel, channels);
+      add_channel(part.sums[channel], part.pixels, channel, channels);
+  });
+  std::vector<Sums> sums(channels);
+  for (const Part& part : parts) {
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+      sums[channel].pixels += part.sums[channel].pixels;
+      sums[channel].squares += part.sums[channel].squares;
+    }
   }
   const auto count = static_cast<std::uint64_t>(dataset.size() * shape.pixels());
   InputNormalization measured;

@@ -17,7 +17,7 @@ struct InputNormalization {
 };
 // Of a whole data set, in exact integer sums: the same everywhere. The deviation is the population's (divided
 // by the number of pixels); a channel without any gets 1, so that its normalized pixels are all 0.
-InputNormalization measure_normalization(const Dataset& dataset);
+InputNormalization measure_normalization(const Dataset& dataset, int threads = 1);
 
 // How raw pixels become a network's input: crop and flip (training), then (pixel / 255 − mean) / deviation.
 // Each of the 256 values a channel has is computed once, in double, and rounded to float once.

@@ -11,10 +11,10 @@ namespace lockstep {
 
 std::vector<Score> evaluate(Communicator& comm, Model& model, const std::shared_ptr<const Dataset>& dataset,
                             const Transform& transform, std::int64_t batch,
-                            const std::vector<std::size_t>& entries) {
+                            const std::vector<std::size_t>& entries, int loader_threads) {
   comm.set_phase("evaluation");
   std::vector<BatchSums> totals(entries.size());
-  Loader loader = Loader::evaluation(dataset, transform, model.layout(), batch);
+  Loader loader = Loader::evaluation(dataset, transform, model.layout(), batch, loader_threads);
   while (const LoadedBatch* loaded = next_batch(comm, loader)) {
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const TraceSpan span(comm.trace(), "work", "evaluate a batch");

@@ -27,7 +27,7 @@ inline constexpr std::size_t batch_statistics = std::numeric_limits<std::size_t>
 // any number of workers. Asked to stop meanwhile, all workers throw an Error of code `stopped`.
 std::vector<Score> evaluate(Communicator& comm, Model& model, const std::shared_ptr<const Dataset>& dataset,
                             const Transform& transform, std::int64_t batch,
-                            const std::vector<std::size_t>& entries);
+                            const std::vector<std::size_t>& entries, int loader_threads);
 
 // Throws UsageError, naming layer and remedy, where a batch of such an evaluation would leave a channel a
 // single value, which has no variance.

@@ -43,7 +43,7 @@ std::string describe_data(const Inputs& inputs) {
 
 // Neither a bit of the result nor the order of collectives hangs on these.
 bool suits_host(const std::string& key) {
-  constexpr std::array own{"run_dir", "data.path", "threads", "comm.backend"};
+  constexpr std::array own{"run_dir", "data.path", "data.threads", "threads", "comm.backend"};
   return key.starts_with("plan.") || std::find(own.begin(), own.end(), key) != own.end();
 }
 

@@ -66,7 +66,7 @@ std::int64_t parameters_that_fit(const OptimizerRule& rule, const Model& model) 
 }
 
 InputNormalization input_normalization(const DataConfig& config, const Dataset& training) {
-  if (config.mean.empty() && config.deviation.empty()) return measure_normalization(training);
+  if (config.mean.empty() && config.deviation.empty()) return measure_normalization(training, config.threads);
   return {config.mean, config.deviation};
 }
 

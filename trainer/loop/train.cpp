@@ -135,7 +135,8 @@ class Training {
   Loader open_loader() {
     const Inputs& inputs = session_.inputs();
     return Loader::training(inputs.data.train, inputs.transform, session_.model().layout(), config_.seed,
-                            config_.batch.global, config_.data.drop_last, step(), session_.steps().total);
+                            config_.batch.global, config_.data.drop_last, step(), session_.steps().total,
+                            config_.data.threads);
   }
 
   // Does what may fail on this worker alone. The failure is kept until `asked_to_stop` tells all of it.
@@ -289,7 +290,8 @@ class Training {
 
   std::vector<Score> evaluated(const std::vector<std::size_t>& entries) {
     return lockstep::evaluate(comm_, session_.model(), session_.inputs().evaluated(),
-                              session_.inputs().transform, config_.evaluation.batch, entries);
+                              session_.inputs().transform, config_.evaluation.batch, entries,
+                              config_.data.threads);
   }
 
   void keep_best(const Score& score) {

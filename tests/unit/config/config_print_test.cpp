@@ -19,7 +19,7 @@ run_dir: "a: b # 'c' \"d\"\n\\"
 model: {layers: [{conv2d: {out: 4}, name: stem}, batch_norm, {residual: {body: [{conv2d: {out: 4, padding: 1}}, {dropout: {probability: 0.3}}], shortcut: [relu]}}, flatten, {linear: {out: 10}}], hidden: [], dropout: 0.1}
 batch: {global: 100, shards: 7}
 normalization: {sync: 3, running_stats: [cumulative, "ema:1e-3", ema], momentum: 0.3, eps: 1.0e-3}
-data: {dataset: idx, path: "/data/x y", validation: 0.1, drop_last: true, mean: [0.1, 0.2], std: [0.3, 1e-7], augment: {pad_crop: 2, flip: true}, synthetic: {samples: 1, test_samples: 2, height: 3, width: 4, channels: 5, classes: 6}}
+data: {dataset: idx, path: "/data/x y", validation: 0.1, drop_last: true, threads: 3, mean: [0.1, 0.2], std: [0.3, 1e-7], augment: {pad_crop: 2, flip: true}, synthetic: {samples: 1, test_samples: 2, height: 3, width: 4, channels: 5, classes: 6}}
 optimizer: {name: adamw, lr: 0.30000000000000004, momentum: 0.8, nesterov: false, weight_decay: 1e-300, clip_norm: 2.5, rules: [{match: "*.bias", weight_decay: 0.0}, {match: "fc*", lr_scale: 3}], decay_all: true, beta1: 0.1, beta2: 0.2, eps: 0.001}
 schedule: {steps: 77, warmup_epochs: 0.3333333333333333, decay: linear, step_epochs: 2.5, step_factor: 0.7}
 loss: {label_smoothing: 0.05}

@@ -64,11 +64,12 @@ struct Case {
   }
 };
 
-Samples load_training(const Case& of, int workers, std::int64_t first_step, std::int64_t last_step) {
+Samples load_training(const Case& of, int workers, std::int64_t first_step, std::int64_t last_step,
+                      int threads = 1) {
   Samples samples;
   for (int rank = 0; rank < workers; ++rank) {
     collect(Loader::training(dataset_of(of.size), augmenting(), {of.shards, workers, rank}, seed, of.global,
-                             of.drop_last, first_step, last_step),
+                             of.drop_last, first_step, last_step, threads),
             samples);
   }
   return samples;
@@ -101,6 +102,17 @@ TEST_P(LoaderCases, EverySampleOfEveryStepIsLoadedOnceWhateverTheWorkers) {
   const Samples expected = compute_training(of, 0, steps);
   for (int workers = 1; workers <= of.shards; ++workers) {
     EXPECT_TRUE(load_training(of, workers, 0, steps) == expected) << workers << " workers";
+  }
+}
+
+TEST_P(LoaderCases, ThreadsLoadTheSame) {
+  const Case& of = GetParam();
+  const std::int64_t steps = 2 * steps_per_epoch(of.size, of.global, of.drop_last) + 1;
+  const Samples expected = compute_training(of, 0, steps);
+  for (const int threads : {2, 3, 7}) {
+    for (int round = 0; round < 5; ++round) {
+      EXPECT_TRUE(load_training(of, 2, 0, steps, threads) == expected) << threads << " threads";
+    }
   }
 }
 
@@ -226,6 +238,20 @@ TEST(Loader, RethrowsWhatReadingThrewAfterTheBatchesBeforeIt) {
   for (int batch = 0; batch < 3; ++batch) ASSERT_NE(loader.next(), nullptr);
   EXPECT_EQ(message_of<DataError>([&] { loader.next(); }), "sample 13 cannot be read");
   EXPECT_THROW(loader.next(), DataError);
+}
+
+TEST(Loader, ThreadsThrowWhatTheFirstSampleOfABatchThrew) {
+  for (int round = 0; round < 20; ++round) {
+    const auto dataset =
+        std::make_shared<FunctionDataset>(40, shape, [](std::int64_t index, std::int64_t element) {
+          if (index >= 13 && element == 0) throw DataError(std::to_string(index));
+          return std::uint8_t{0};
+        });
+    Loader loader = Loader::evaluation(dataset, augmenting(), {2, 1, 0}, 8, 4);
+    ASSERT_NE(loader.next(), nullptr);
+    EXPECT_EQ(message_of<DataError>([&] { loader.next(); }), "13");
+    EXPECT_EQ(message_of<DataError>([&] { loader.next(); }), "13");
+  }
 }
 
 TEST(Loader, GoesAwayInTheMiddleOfABatch) {
