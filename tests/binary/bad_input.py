@@ -13,7 +13,7 @@ import os
 import shutil
 import struct
 
-from binary import Cases, Room, expect, run, write_idx, write_png
+from binary import Cases, Room, expect, pixels, run, write_idx, write_png
 from data_sets import write_cifar10
 
 PATIENCE = 10  # seconds until a job must have ended by itself
@@ -214,6 +214,74 @@ def cifar10_with_nine_names(room):
 @cases
 def cifar10_without_a_path(room):
     return Bad(train(room, "--set", "data.dataset=cifar10", "--set", "data.path="), USAGE, ["data.path"])
+
+
+def pictures(room, spoil, *arguments):
+    """Six pictures in two classes; only reading a picture tells that it is broken, since normalization is given."""
+    folder = room.folder / "pictures"
+    for half in ("train", "test"):
+        for name in ("a", "b"):
+            (folder / half / name).mkdir(parents=True)
+            for i in range(3):
+                write_png(folder / half / name / f"{i}.png", 40, 30, pixels(1, 40)[:1200])
+    spoil(folder)
+    settings = ["data.dataset=image_folder", f"data.path={folder}", "data.image.height=28", "data.image.width=28",
+                "data.image.channels=1", "data.mean=[0.5]", "data.std=[0.2]", "batch.global=6", "batch.shards=2"]
+    return train(room, *(word for setting in settings for word in ("--set", setting)), *arguments)
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:60])
+
+
+@cases
+def pictures_without_test(room):
+    bad = pictures(room, lambda folder: shutil.rmtree(folder / "test"))
+    return Bad(bad, DATA, [f"{room.folder}/pictures", "val/ nor test/"])
+
+
+@cases
+def pictures_of_a_class_that_nobody_learns(room):
+    bad = pictures(room, lambda folder: (folder / "test" / "b").rename(folder / "test" / "c"))
+    return Bad(bad, DATA, [f"{room.folder}/pictures/test/c", "no such class"])
+
+
+@cases
+def pictures_in_no_class(room):
+    bad = pictures(room, lambda folder: [shutil.rmtree(folder / "train" / name) for name in "ab"])
+    return Bad(bad, DATA, [f"{room.folder}/pictures/train", "one for each class"])
+
+
+@cases
+def pictures_of_a_class_without_any(room):
+    bad = pictures(room, lambda folder: (folder / "train" / "c").mkdir())
+    return Bad(bad, DATA, [f"{room.folder}/pictures/train/c", "no picture"])
+
+
+@cases
+def picture_that_is_corrupt(room):
+    """Told before the run writes anything where it is read before: mean and deviation are to be measured."""
+    measured = ["--set", "data.mean=[]", "--set", "data.std=[]"]
+    bad = pictures(room, lambda folder: cut(folder / "train" / "b" / "1.png"), *measured)
+    return Bad(bad, DATA, [f"{room.folder}/pictures/train/b/1.png", "cannot be decoded as PNG"])
+
+
+@cases
+def pictures_that_are_all_corrupt(room):
+    spoil = lambda folder: [cut(file) for file in folder.glob("test/*/*.png")]
+    bad = pictures(room, spoil, "--set", "data.on_corrupt=skip")
+    return Bad(bad, DATA, [f"{room.folder}/pictures/test: none of its 6 pictures", "a/0.png"])
+
+
+@cases
+def one_bound_of_a_crop(room):
+    bad = train(room, "--set", "data.augment.crop_scale=[0.5]")
+    return Bad(bad, USAGE, ["data.augment.crop_scale", "the least and the most"])
+
+
+@cases
+def hue_of_gray_images(room):
+    return Bad(train(room, "--set", "data.augment.hue=0.1"), USAGE, ["data.augment.saturation and hue", "28x28x1"])
 
 
 # Configuration and command line

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes a small data set of files, and lets scripts/check_one_answer.sh train on it.
 
-  one_answer_of_files.py cifar10 [OPTION OF check_one_answer.sh]...
+  one_answer_of_files.py cifar10|image_folder [OPTION OF check_one_answer.sh]...
 """
 
 import subprocess
@@ -9,10 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from data_sets import write_cifar10
+from data_sets import write_cifar10, write_image_folder
 
 HERE = Path(__file__).resolve().parent
-WRITERS = {"cifar10": write_cifar10}
+WRITERS = {"cifar10": write_cifar10, "image_folder": write_image_folder}
 
 
 def main():

@@ -309,6 +309,56 @@ def a_save_that_fails_is_told_and_tried_again(room):
     expect(result_files(room).items() <= undisturbed.items(), "other files than without the failure")
 
 
+def picture_folder(room, corrupt):
+    folder = room.folder / "pictures"
+    for half, count in {"train": 20, "test": 9}.items():
+        for i in range(count):
+            place = folder / half / "ab"[i % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            write_png(place / f"{i:02}.png", 30 + i, 32, pixels(2, 40)[i : i + (30 + i) * 32])
+    broken = folder / "train" / "b" / "07.png"
+    if corrupt:
+        broken.write_bytes(broken.read_bytes()[:70])
+    settings = ["data.dataset=image_folder", f"data.path={folder}", "data.image.height=28", "data.image.width=28",
+                "data.image.channels=1", "data.mean=[0.5]", "data.std=[0.2]", "batch.global=10", "batch.shards=2",
+                "evaluation.batch=9"]
+    return broken, [word for setting in settings for word in ("--set", setting)]
+
+
+@cases
+def a_corrupt_picture_ends_the_run_that_reads_it(room):
+    broken, settings = picture_folder(room, corrupt=True)
+    for workers in (None, 2):
+        told = must(DATA, run("train", room.config, *settings, "--overwrite", workers=workers)).err
+        expect(told.count(f"{broken}: cannot be decoded as PNG") == 1, told)
+
+
+@cases
+def a_corrupt_picture_is_left_out_and_counted(room):
+    broken, settings = picture_folder(room, corrupt=True)
+    settings += ["--set", "data.on_corrupt=skip"]
+    answers = []
+    for workers in (None, 2):
+        told = room.train(*settings, "--overwrite", workers=workers).err
+        expect(told.count(f"left out: {broken}") == 1 and "1 corrupt image(s) left out" in told, told)
+        expect("on 19 samples" in told, told)
+        answers.append(result_files(room))
+    expect(answers[0] == answers[1], "two workers gave other files than one")
+
+
+@cases
+def pictures_are_evaluated_and_predicted_alike(room):
+    _, settings = picture_folder(room, corrupt=False)
+    room.train(*settings, "--set", "data.augment.crop_scale=[0.3, 1]", "--set", "data.threads=2")
+    written = [line for line in metrics(room) if "val_accuracy" in line][-1]
+    told = json.loads(must(0, run("evaluate", room.final(), "--json")).out)
+    expect(told["samples"] == 9 and told["loss"] == written["val_loss"], f"{told} after {written}")
+    files = sorted((room.folder / "pictures" / "test").rglob("*.png"))
+    guesses = json.loads(must(0, run("predict", room.final(), *files, "--json")).out)["predictions"]
+    right = sum(guess["top"][0]["name"] == file.parent.name for guess, file in zip(guesses, files))
+    expect(right == round(told["accuracy"] * 9), f"predict is right {right} times, evaluate says {told}")
+
+
 # A call by which a file is opened for writing, made, moved or removed, as strace shows it.
 WRITES = re.compile(r"^(\d+ +)?(open(at)?\(.*O_(WRONLY|RDWR|CREAT)|(creat|rename|mkdir|unlink|rmdir|link|symlink|truncate"
                     r"|chmod|mknod)\w*\()")

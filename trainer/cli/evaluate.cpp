@@ -10,6 +10,7 @@
 #include "layers/ops/threads.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/cli/commands.h"
+#include "trainer/loop/skipped.h"
 #include "trainer/loop/subject.h"
 
 namespace lockstep {
@@ -72,6 +73,7 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   const auto& settings = options->values("set");
   Subject subject = open_subject(options->operands()[0], options->value("config"), settings,
                                  precision_of(options->value("precision").value_or("fp32")));
+  tell_skipped(subject.data);
   Trained& trained = subject.trained;
   const std::size_t entry = trained.entry(options->value("running-stats").value_or(""));
   const std::string split = options->value("split").value_or("test");

@@ -129,6 +129,7 @@ InputFacts input_of(const Config& config) {
     case DataConfig::Dataset::synthetic:
       return {{synthetic.height, synthetic.width, synthetic.channels}, synthetic.classes};
     case DataConfig::Dataset::idx:
+    case DataConfig::Dataset::image_folder:
       break;
   }
   const Datasets data = open_datasets(config.data, config.seed);

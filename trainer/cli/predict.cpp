@@ -58,8 +58,8 @@ Range chosen_images(const std::string& index, std::int64_t images, const std::st
 }
 
 std::shared_ptr<const Dataset> open_images(const std::string& file, const SampleShape& shape,
-                                           std::int64_t max_mib) {
-  auto images = read_images(file, shape, max_mib);
+                                           const DataConfig& config) {
+  auto images = read_images(file, shape, config.max_mib, config.kept_of_picture());
   if (images->shape() == shape) return images;
   throw DataError(fmt::format("{}: its images are {}, but the model was trained on {}", file,
                               to_string(images->shape()), to_string(shape)));
@@ -151,7 +151,7 @@ int run_predict(const std::vector<std::string>& arguments) {
   Predictor predictor(classifier, static_cast<std::size_t>(options->integer("top", 1, 1, input.classes)));
   for (std::size_t i = 1; i < operands.size(); ++i) {
     const std::string& file = operands[i];
-    const auto images = open_images(file, input.shape, trained.config.data.max_mib);
+    const auto images = open_images(file, input.shape, trained.config.data);
     predictor.add(file, *images,
                   chosen_images(options->value("index").value_or("all"), images->size(), file));
   }

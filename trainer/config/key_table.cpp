@@ -148,15 +148,20 @@ std::vector<Key> data_keys() {
   const Words<Dataset> datasets{.known = {{"fashion_mnist", Dataset::fashion_mnist},
                                           {"idx", Dataset::idx},
                                           {"cifar10", Dataset::cifar10},
+                                          {"image_folder", Dataset::image_folder},
                                           {"synthetic", Dataset::synthetic}},
                                 .refused = {}};
+  using OnCorrupt = DataConfig::OnCorrupt;
+  const Words<OnCorrupt> on_corrupt{.known = {{"fail", OnCorrupt::fail}, {"skip", OnCorrupt::skip}},
+                                    .refused = {}};
   const Number any{std::numeric_limits<double>::lowest()};
   return {
-      result(
-          word<Config, Dataset>("data.dataset", FIELD(data.dataset), datasets,
-                                "what to learn from: Fashion-MNIST, other files in its format (IDX, plain or "
-                                ".gz), CIFAR-10 (its binary version), or made-up images"),
-          {"name"}),
+      result(word<Config, Dataset>(
+                 "data.dataset", FIELD(data.dataset), datasets,
+                 "what to learn from: Fashion-MNIST, other files in its format (IDX, plain or "
+                 ".gz), CIFAR-10 (its binary version), a folder of pictures (JPEG and PNG, one folder "
+                 "a class), or made-up images"),
+             {"name"}),
       free(file_path<Config>("data.path", FIELD(data.path), true,
                              "folder of the data; empty: where Debian's package of fashion_mnist puts it"),
            {"dir", "root"}),
@@ -169,6 +174,10 @@ std::vector<Key> data_keys() {
       free(whole<Config>("data.threads", FIELD(data.threads), Whole{1, 1024},
                          "threads of a worker that read, decode and augment images"),
            {"num_workers"}),
+      result(word<Config, OnCorrupt>(
+          "data.on_corrupt", FIELD(data.on_corrupt), on_corrupt,
+          "`image_folder`: a picture that cannot be decoded ends the run with exit code 3 when it is "
+          "read, or is left out, named and counted; to that end all are decoded at the start")),
       result(list<Config, double>(
           "data.mean", FIELD(data.mean), any, "number", as_number,
           "a value a channel, taken from pixels scaled to 0 to 1; goes with data.std; both "
@@ -181,6 +190,35 @@ std::vector<Key> data_keys() {
                         "training images get so many black pixels a side, then a random cut to their size")),
       result(boolean<Config>("data.augment.flip", FIELD(data.augment.flip),
                              "mirror training images left to right, every second at random")),
+      result(list<Config, double>(
+          "data.augment.crop_scale", FIELD(data.augment.crop_scale),
+          Number{.least = 0, .most = 1, .above = true}, "number", as_number,
+          "training images are random crops, scaled back to their size, that have so much of the area, least "
+          "and most: [0.08, 1] is usual for pictures; empty: none")),
+      result(list<Config, double>("data.augment.crop_ratio", FIELD(data.augment.crop_ratio), positive,
+                                  "number", as_number, "their width / height, least and most")),
+      result(number<Config>("data.augment.brightness", FIELD(data.augment.brightness), Number{0, 1000},
+                            "training images get their brightness times 1 ± so much at random")),
+      result(number<Config>("data.augment.contrast", FIELD(data.augment.contrast), Number{0, 1000},
+                            "the same of the contrast")),
+      result(number<Config>("data.augment.saturation", FIELD(data.augment.saturation), Number{0, 1000},
+                            "the same of the saturation")),
+      result(number<Config>("data.augment.hue", FIELD(data.augment.hue), Number{0, 0.5},
+                            "training images get their hue shifted by ± so much of the color circle")),
+      result(whole<Config>("data.image.height", FIELD(data.image.height), Whole{1, 4096},
+                           "`image_folder`: rows that pictures are scaled and cut to")),
+      result(whole<Config>("data.image.width", FIELD(data.image.width), Whole{1, 4096},
+                           "`image_folder`: columns")),
+      result(scalar<Config>("data.image.channels", "whole number", "1 or 3",
+                            "`image_folder`: gray, or colors", FIELD(data.image.channels), "1 or 3",
+                            [](const YAML::Node& value) {
+                              const auto read = as_whole(value);
+                              return read && (*read == 1 || *read == 3) ? read : std::nullopt;
+                            })),
+      result(number<Config>(
+          "data.image.crop", FIELD(data.image.crop), Number{.least = 0.01, .most = 1},
+          "`image_folder`: share of the shorter side that evaluation keeps; 0.875 scales to 256 "
+          "and cuts out 224")),
       result(whole<Config>("data.synthetic.samples", FIELD(data.synthetic.samples), count,
                            "`synthetic`: training images")),
       result(whole<Config>("data.synthetic.test_samples", FIELD(data.synthetic.test_samples), count,

@@ -40,6 +40,7 @@ class Reader {
   void check_together(const std::string& path, const std::string& wrong);
   void check_input_normalization();
   void check_validation();
+  void check_bounds(const std::string& path, const std::vector<double>& bounds, bool may_be_empty);
 
   Config config_;
   Mistakes mistakes_;
@@ -168,6 +169,12 @@ void Reader::check_validation() {
   if (config_.train.early_stopping.patience > 0) check_together("train.early_stopping.patience", wrong);
 }
 
+void Reader::check_bounds(const std::string& path, const std::vector<double>& bounds, bool may_be_empty) {
+  if (!sound({path.c_str()}) || (may_be_empty && bounds.empty())) return;
+  if (bounds.size() == 2 && bounds[0] <= bounds[1]) return;
+  check_together(path, "expected two numbers, the least and the most, as in [0.5, 1]");
+}
+
 Config Reader::finish() {
   if (sound({"normalization.sync", "batch.shards"})) {
     const char* later = given_.contains("normalization.sync") ? "normalization.sync" : "batch.shards";
@@ -179,6 +186,8 @@ Config Reader::finish() {
   }
   if (sound({"data.mean", "data.std"})) check_input_normalization();
   if (sound({"data.validation"})) check_validation();
+  check_bounds("data.augment.crop_scale", config_.data.augment.crop_scale, true);
+  check_bounds("data.augment.crop_ratio", config_.data.augment.crop_ratio, false);
   mistakes_.raise();
   return config_;
 }

@@ -38,6 +38,17 @@ struct NormalizationConfig {
 struct AugmentConfig {
   std::int64_t pad_crop = 0;  // pixels of zero padding a side before a random crop to the original size
   bool flip = false;          // left-right, with probability one half
+  std::vector<double> crop_scale = {};  // least and most share of the area of a random crop; empty: none
+  std::vector<double> crop_ratio{3.0 / 4, 4.0 / 3};     // least and most width / height of it
+  double brightness = 0, contrast = 0, saturation = 0;  // factors of 1 ± so much
+  double hue = 0;                                       // ± so much of a turn
+  bool jitters() const { return brightness > 0 || contrast > 0 || saturation > 0 || hue > 0; }
+};
+
+// Of an image folder.
+struct ImageConfig {
+  std::int64_t height = 224, width = 224, channels = 3;
+  double crop = 0.875;  // share of the shorter side that evaluation keeps
 };
 
 struct SyntheticConfig {
@@ -48,17 +59,23 @@ struct SyntheticConfig {
 };
 
 struct DataConfig {
-  enum class Dataset : std::uint8_t { fashion_mnist, idx, cifar10, synthetic };
+  enum class Dataset : std::uint8_t { fashion_mnist, idx, cifar10, image_folder, synthetic };
+  enum class OnCorrupt : std::uint8_t { fail, skip };
   Dataset dataset = Dataset::fashion_mnist;
   std::string path;             // empty: the data set's default
   std::int64_t max_mib = 4096;  // most that one packed file may unpack to
   double validation = 0;
   bool drop_last = false;
   int threads = 1;  // of a worker, that read samples
+  OnCorrupt on_corrupt = OnCorrupt::fail;
   std::vector<double> mean,
       deviation;  // a value a channel, of pixels scaled to [0, 1]; empty: of the training set
   AugmentConfig augment;
+  ImageConfig image;
   SyntheticConfig synthetic;
+
+  // Share of a picture's shorter side that a network trained on this data is to see.
+  double kept_of_picture() const { return dataset == Dataset::image_folder ? image.crop : 1; }
 };
 
 // What is special about the parameters whose names a pattern fits.

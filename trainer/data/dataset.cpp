@@ -9,10 +9,12 @@
 #include <utility>
 
 #include "comm/base/error.h"
+#include "comm/base/hash.h"
 #include "layers/tensor/random.h"
 #include "trainer/data/cifar10.h"
 #include "trainer/data/idx.h"
 #include "trainer/data/idx_dataset.h"
+#include "trainer/data/image_folder.h"
 #include "trainer/data/images/fit.h"
 #include "trainer/data/images/picture.h"
 #include "trainer/data/images_in_memory.h"
@@ -32,10 +34,20 @@ class Subset : public Dataset {
   std::int64_t classes() const override { return parent_->classes(); }
   std::int32_t get(std::int64_t index, std::span<std::uint8_t> pixels) const override {
     check_get(index, pixels);
-    return parent_->get(indices_[static_cast<std::size_t>(index)], pixels);
+    return parent_->get(parent_index(index), pixels);
+  }
+  std::int32_t get_region(std::int64_t index, const ChooseRegion& choose,
+                          std::span<std::uint8_t> pixels) const override {
+    check_get(index, pixels);
+    return parent_->get_region(parent_index(index), choose, pixels);
+  }
+  std::uint64_t hash(std::int64_t index, std::uint64_t before) const override {
+    return parent_->hash(parent_index(index), before);
   }
 
  private:
+  std::int64_t parent_index(std::int64_t index) const { return indices_[static_cast<std::size_t>(index)]; }
+
   std::shared_ptr<const Dataset> parent_;
   std::vector<std::int64_t> indices_;
 };
@@ -51,7 +63,8 @@ Datasets open_fashion_mnist(const DataConfig& config) {
           nullptr,
           test,
           {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
-           "Ankle boot"}};
+           "Ankle boot"},
+          {}};
 }
 
 // Of a data set that has no place of its own; throws UsageError where there is none.
@@ -63,12 +76,17 @@ const std::string& required_path(const DataConfig& config, const char* dataset) 
 Datasets open_idx(const DataConfig& config) {
   auto [train, test] = open_idx_folder({required_path(config, "idx"), std::nullopt,
                                         "set data.path to the folder that has them", config.max_mib});
-  return {train, nullptr, test, {}};
+  return {train, nullptr, test, {}, {}};
 }
 
 Datasets open_cifar10(const DataConfig& config) {
   auto [train, test, names] = open_cifar10_folder(required_path(config, "cifar10"));
-  return {train, nullptr, test, names};
+  return {train, nullptr, test, names, {}};
+}
+
+Datasets open_pictures(const DataConfig& config) {
+  ImageFolderDatasets read = open_image_folder(required_path(config, "image_folder"), config);
+  return {read.train, read.validation, read.test, std::move(read.class_names), std::move(read.skipped)};
 }
 
 Datasets open_synthetic(const SyntheticConfig& config) {
@@ -76,6 +94,7 @@ Datasets open_synthetic(const SyntheticConfig& config) {
   return {make_synthetic(config, 0, config.samples),
           nullptr,
           make_synthetic(config, first_of_test, config.test_samples),
+          {},
           {}};
 }
 
@@ -87,6 +106,8 @@ Datasets open_whole(const DataConfig& config) {
       return open_idx(config);
     case DataConfig::Dataset::cifar10:
       return open_cifar10(config);
+    case DataConfig::Dataset::image_folder:
+      return open_pictures(config);
     case DataConfig::Dataset::synthetic:
       return open_synthetic(config.synthetic);
   }
@@ -94,6 +115,10 @@ Datasets open_whole(const DataConfig& config) {
 }
 
 void split_validation(Datasets& datasets, double fraction, std::uint64_t seed) {
+  if (datasets.validation) {
+    throw UsageError(fmt::format(
+        "data.validation is {}, but the data set has a validation set of its own: leave it at 0", fraction));
+  }
   const std::int64_t size = datasets.train->size();
   const auto held = static_cast<std::int64_t>(std::floor(fraction * static_cast<double>(size)));
   if (held < 1 || held >= size) {
@@ -128,6 +153,21 @@ void Dataset::check_get(std::int64_t index, std::span<const std::uint8_t> pixels
   }
 }
 
+std::int32_t Dataset::get_region(std::int64_t index, const ChooseRegion& choose,
+                                 std::span<std::uint8_t> pixels) const {
+  const std::int32_t label = get(index, pixels);
+  const Image whole{shape(), {pixels.begin(), pixels.end()}};
+  const auto [height, width, channels] = whole.shape;
+  std::ranges::copy(resized_cut(whole, choose(height, width), height, width).pixels, pixels.begin());
+  return label;
+}
+
+std::uint64_t Dataset::hash(std::int64_t index, std::uint64_t before) const {
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(shape().elements()));
+  const std::int32_t label = get(index, pixels);
+  return hash64(std::as_bytes(std::span(&label, 1)), hash64(std::as_bytes(std::span(pixels)), before));
+}
+
 Datasets open_datasets(const DataConfig& config, std::uint64_t seed) {
   Datasets datasets = open_whole(config);
   if (datasets.class_names.empty()) datasets.class_names = numbered(datasets.train->classes());
@@ -136,9 +176,9 @@ Datasets open_datasets(const DataConfig& config, std::uint64_t seed) {
 }
 
 std::shared_ptr<const Dataset> read_images(const std::filesystem::path& path, const SampleShape& shape,
-                                           std::int64_t max_mib) {
+                                           std::int64_t max_mib, double kept) {
   if (!is_picture(path)) return make_images_in_memory(read_idx_image_file(path, max_mib), {}, 0);
-  Image image = fit(read_picture(path, max_mib), shape, path.string());
+  Image image = fit(read_picture(path, max_mib), shape, path.string(), kept);
   return make_images_in_memory({1, image.shape, std::move(image.pixels)}, {}, 0);
 }
 

@@ -59,7 +59,9 @@ class TrainingSource : public Source {
   }
   std::int32_t read(std::int64_t epoch, std::int64_t index, std::span<std::uint8_t> pixels,
                     std::span<float> image) const override {
-    const std::int32_t label = dataset_->get(index, pixels);
+    const ChooseRegion region = transform_.region(epoch, index);
+    const std::int32_t label =
+        region ? dataset_->get_region(index, region, pixels) : dataset_->get(index, pixels);
     transform_.training(pixels, epoch, index, image);
     return label;
   }

@@ -9,6 +9,7 @@
 
 #include "comm/base/error.h"
 #include "trainer/data/parallel.h"
+#include "trainer/data/random_region.h"
 
 namespace lockstep {
 namespace {
@@ -56,11 +57,17 @@ void check_normalization(const InputNormalization& normalization, const SampleSh
 
 void check_augmentation(const AugmentConfig& augment, const SampleShape& shape) {
   const std::int64_t side = std::min(shape.height, shape.width);
-  if (augment.pad_crop >= 0 && augment.pad_crop < side) return;
-  throw UsageError(
-      fmt::format("data.augment.pad_crop is {}: for images of {} it must be 0 to {}, or a crop may "
-                  "miss the image",
-                  augment.pad_crop, to_string(shape), side - 1));
+  if (augment.pad_crop < 0 || augment.pad_crop >= side) {
+    throw UsageError(
+        fmt::format("data.augment.pad_crop is {}: for images of {} it must be 0 to {}, or a crop may "
+                    "miss the image",
+                    augment.pad_crop, to_string(shape), side - 1));
+  }
+  if ((augment.saturation > 0 || augment.hue > 0) && shape.channels != 3) {
+    throw UsageError(fmt::format(
+        "data.augment.saturation and hue change colors, but the images are {}, without any: set both to 0",
+        to_string(shape)));
+  }
 }
 
 std::vector<float> normalized_values(const InputNormalization& normalization) {
@@ -114,9 +121,11 @@ Transform::Transform(SampleShape shape, InputNormalization normalization, Augmen
                      std::uint64_t seed)
     : shape_(shape),
       normalization_(std::move(normalization)),
-      augment_(augment),
+      augment_(std::move(augment)),
       crop_(seed, "crop"),
-      flip_(seed, "flip") {
+      flip_(seed, "flip"),
+      region_(seed, "region"),
+      jitter_(augment_, shape.channels, seed) {
   check_normalization(normalization_, shape_);
   check_augmentation(augment_, shape_);
   table_ = normalized_values(normalization_);
@@ -124,7 +133,18 @@ Transform::Transform(SampleShape shape, InputNormalization normalization, Augmen
 
 void Transform::training(std::span<const std::uint8_t> pixels, std::int64_t epoch, std::int64_t index,
                          std::span<float> out) const {
-  apply(draw(epoch, index), pixels, out);
+  if (!augment_.jitters()) return apply(draw(epoch, index), pixels, out);
+  std::vector<std::uint8_t> jittered(pixels.begin(), pixels.end());
+  jitter_.apply(epoch, index, jittered);
+  apply(draw(epoch, index), jittered, out);
+}
+
+ChooseRegion Transform::region(std::int64_t epoch, std::int64_t index) const {
+  if (augment_.crop_scale.empty()) return nullptr;
+  return [this, epoch, index](std::int64_t height, std::int64_t width) {
+    return random_region(region_, epoch, index, {augment_.crop_scale[0], augment_.crop_scale[1]},
+                         {augment_.crop_ratio[0], augment_.crop_ratio[1]}, height, width);
+  };
 }
 
 void Transform::evaluation(std::span<const std::uint8_t> pixels, std::span<float> out) const {

@@ -8,6 +8,7 @@
 #include "layers/tensor/shape.h"
 #include "trainer/config/schema.h"
 #include "trainer/data/dataset.h"
+#include "trainer/data/random_color.h"
 
 namespace lockstep {
 
@@ -19,7 +20,8 @@ struct InputNormalization {
 // by the number of pixels); a channel without any gets 1, so that its normalized pixels are all 0.
 InputNormalization measure_normalization(const Dataset& dataset, int threads = 1);
 
-// How raw pixels become a network's input: crop and flip (training), then (pixel / 255 − mean) / deviation.
+// How raw pixels become a network's input: in training a random region of the picture, changes of its colors,
+// crop and flip; then (pixel / 255 − mean) / deviation.
 // Each of the 256 values a channel has is computed once, in double, and rounded to float once.
 class Transform {
  public:
@@ -29,6 +31,8 @@ class Transform {
   // Augmentation is keyed by (seed, purpose, epoch, dataset index); the index is that of the data set that is
   // read, so of the training split where there is one for validation. The crop comes before the flip; its
   // padding is black: raw pixels of value 0.
+  // The region is chosen first, before there are pixels; null where data.augment asks for none.
+  ChooseRegion region(std::int64_t epoch, std::int64_t index) const;
   void training(std::span<const std::uint8_t> pixels, std::int64_t epoch, std::int64_t index,
                 std::span<float> out) const;
   void evaluation(std::span<const std::uint8_t> pixels, std::span<float> out) const;
@@ -51,7 +55,8 @@ class Transform {
   SampleShape shape_;
   InputNormalization normalization_;
   AugmentConfig augment_;
-  Random crop_, flip_;
+  Random crop_, flip_, region_;
+  RandomColor jitter_;
   std::vector<float> table_;  // 256 values a channel
 };
 

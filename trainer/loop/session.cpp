@@ -7,7 +7,6 @@
 #include <array>
 #include <iterator>
 
-#include "comm/base/hash.h"
 #include "comm/base/log.h"
 #include "comm/watch/life.h"
 #include "layers/ops/fingerprint.h"
@@ -17,6 +16,7 @@
 #include "trainer/loop/digests.h"
 #include "trainer/loop/evaluate.h"
 #include "trainer/loop/memory.h"
+#include "trainer/loop/skipped.h"
 #include "trainer/optim/optimizer.h"
 
 namespace lockstep {
@@ -61,12 +61,9 @@ Json shared_values(const Config& config) {
 std::string content_digest(const Dataset* dataset) {
   std::uint64_t digest = 0;
   const std::int64_t size = dataset != nullptr ? dataset->size() : 0;
-  std::vector<std::uint8_t> pixels(size > 0 ? static_cast<std::size_t>(dataset->shape().elements()) : 0);
   for (std::int64_t index = 0; index < size; ++index) {
-    const std::int32_t label = dataset->get(index, pixels);
+    digest = dataset->hash(index, digest);
     alive();
-    digest = hash64(std::as_bytes(std::span(pixels)), digest);
-    digest = hash64(std::as_bytes(std::span(&label, 1)), digest);
   }
   return fmt::format("{:016x}", digest);
 }
@@ -84,6 +81,7 @@ Inputs open_inputs(Communicator& comm, const Config& config) {
     inputs.emplace(Inputs{std::move(data), std::move(transform), digest});
     description = describe_data(*inputs);
   });
+  if (comm.rank() == 0) tell_skipped(inputs->data);
   const std::string differences = differing(comm, "data", description);
   if (!differences.empty()) {
     throw DataError(

@@ -19,7 +19,7 @@ run_dir: "a: b # 'c' \"d\"\n\\"
 model: {layers: [{conv2d: {out: 4}, name: stem}, batch_norm, {residual: {body: [{conv2d: {out: 4, padding: 1}}, {dropout: {probability: 0.3}}], shortcut: [relu]}}, flatten, {linear: {out: 10}}], hidden: [], dropout: 0.1}
 batch: {global: 100, shards: 7}
 normalization: {sync: 3, running_stats: [cumulative, "ema:1e-3", ema], momentum: 0.3, eps: 1.0e-3}
-data: {dataset: idx, path: "/data/x y", validation: 0.1, drop_last: true, threads: 3, mean: [0.1, 0.2], std: [0.3, 1e-7], augment: {pad_crop: 2, flip: true}, synthetic: {samples: 1, test_samples: 2, height: 3, width: 4, channels: 5, classes: 6}}
+data: {dataset: idx, path: "/data/x y", validation: 0.1, drop_last: true, mean: [0.1, 0.2], std: [0.3, 1e-7], threads: 3, on_corrupt: skip, augment: {pad_crop: 2, flip: true, crop_scale: [0.1, 0.9], crop_ratio: [1, 2], brightness: 0.1, contrast: 0.2, saturation: 0.3, hue: 0.4}, image: {height: 5, width: 6, channels: 1, crop: 0.5}, synthetic: {samples: 1, test_samples: 2, height: 3, width: 4, channels: 5, classes: 6}}
 optimizer: {name: adamw, lr: 0.30000000000000004, momentum: 0.8, nesterov: false, weight_decay: 1e-300, clip_norm: 2.5, rules: [{match: "*.bias", weight_decay: 0.0}, {match: "fc*", lr_scale: 3}], decay_all: true, beta1: 0.1, beta2: 0.2, eps: 0.001}
 schedule: {steps: 77, warmup_epochs: 0.3333333333333333, decay: linear, step_epochs: 2.5, step_factor: 0.7}
 loss: {label_smoothing: 0.05}
@@ -49,7 +49,7 @@ TEST(ConfigPrint, TheEffectiveYamlHasEveryKeyThatIsSet) {
   const std::string printed = to_yaml(parse("data: {path: /data}"));
   EXPECT_THAT(printed, HasSubstr("optimizer:\n  name: sgd\n  lr: 0.1\n"));
   EXPECT_THAT(printed, HasSubstr("  path: /data\n"));
-  EXPECT_THAT(printed, HasSubstr("  augment: {pad_crop: 0, flip: false}\n"));
+  EXPECT_THAT(printed, HasSubstr("  image: {height: 224, width: 224, channels: 3, crop: 0.875}\n"));
   EXPECT_THAT(printed, Not(HasSubstr("steps:")));
   const nlohmann::json before = nlohmann::json::parse(result_json(Config{}));
   const nlohmann::json after = nlohmann::json::parse(result_json(parse(everything)));
@@ -62,8 +62,10 @@ TEST(ConfigPrint, TheResultHasSortedKeysAndIsStable) {
   EXPECT_EQ(
       result_json(Config{}),
       R"({"batch":{"global":256,"shards":8},)"
-      R"("data":{"augment":{"flip":false,"pad_crop":0},"dataset":"fashion_mnist","drop_last":false,)"
-      R"("mean":[],"std":[],"synthetic":{"channels":1,"classes":10,"height":28,"samples":10000,)"
+      R"("data":{"augment":{"brightness":0.0,"contrast":0.0,"crop_ratio":[0.75,1.3333333333333333],"crop_scale":[],)"
+      R"("flip":false,"hue":0.0,"pad_crop":0,"saturation":0.0},"dataset":"fashion_mnist","drop_last":false,)"
+      R"("image":{"channels":3,"crop":0.875,"height":224,"width":224},"mean":[],"on_corrupt":"fail","std":[],)"
+      R"("synthetic":{"channels":1,"classes":10,"height":28,"samples":10000,)"
       R"("test_samples":1000,"width":28},"validation":0.0},)"
       R"("evaluation":{"batch":256},"loss":{"label_smoothing":0.0},)"
       R"("model":{"dropout":0.0,"hidden":[256,128],"name":"cnn"},)"

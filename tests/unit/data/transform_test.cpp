@@ -161,6 +161,86 @@ TEST(Transform, AugmentationIsAFunctionOfSeedEpochAndIndex) {
   EXPECT_NE(outputs(transform, 0)[0], outputs(transform, 0)[1]);
 }
 
+TEST(MeasureNormalization, DoesNotDependOnTheThreads) {
+  const FunctionDataset dataset(100, {3, 3, 2}, [](std::int64_t index, std::int64_t element) {
+    return static_cast<std::uint8_t>(index * 31 + element * 7);
+  });
+  const InputNormalization one = measure_normalization(dataset);
+  const InputNormalization three = measure_normalization(dataset, 3);
+  EXPECT_EQ(one.mean, three.mean);
+  EXPECT_EQ(one.deviation, three.deviation);
+}
+
+TEST(Transform, ChoosesARegionOnlyWhereItIsAskedFor) {
+  EXPECT_FALSE(Transform({8, 8, 1}, identity, {}, 1).region(0, 0));
+  AugmentConfig augment;
+  augment.crop_scale = {0.25, 0.25};
+  augment.crop_ratio = {1, 1};
+  const Transform transform({8, 8, 1}, identity, augment, 1);
+  const auto draw = [&](std::int64_t epoch, std::int64_t index) {
+    return transform.region(epoch, index)(100, 100);
+  };
+  EXPECT_EQ(draw(2, 3), draw(2, 3));
+  EXPECT_NE(draw(2, 3), draw(2, 4));
+  EXPECT_NE(draw(2, 3), draw(3, 3));
+  EXPECT_EQ(draw(2, 3).height, 50);
+  EXPECT_EQ(draw(2, 3).width, 50);
+  EXPECT_FALSE(transform.plain().region(0, 0));
+}
+
+TEST(Transform, ARegionOfAnyDataSetIsScaledToItsShape) {
+  const FunctionDataset dataset(1, {4, 4, 1}, [](std::int64_t, std::int64_t element) {
+    return static_cast<std::uint8_t>(element % 4 < 2 ? 0 : 200);
+  });
+  Bytes pixels(16);
+  EXPECT_EQ(dataset.get_region(
+                0,
+                [](auto...) {
+                  return Region{1, 2, 2, 2};
+                },
+                pixels),
+            0);
+  EXPECT_EQ(pixels, Bytes(16, 200));
+}
+
+TEST(Transform, ChangesColorsByEpochAndIndexAlone) {
+  Bytes pixels(48);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(40 + 4 * i);
+  for (double AugmentConfig::*const amount : {&AugmentConfig::brightness, &AugmentConfig::contrast,
+                                              &AugmentConfig::saturation, &AugmentConfig::hue}) {
+    AugmentConfig augment;
+    augment.*amount = 0.4;
+    const Transform transform({4, 4, 3}, {{0, 0, 0}, {1, 1, 1}}, augment, 1);
+    EXPECT_EQ(train(transform, pixels, 1, 2), train(transform, pixels, 1, 2));
+    EXPECT_NE(train(transform, pixels, 1, 2), train(transform, pixels, 1, 3));
+    EXPECT_NE(train(transform, pixels, 1, 2), train(transform, pixels, 2, 2));
+    EXPECT_EQ(evaluate(transform, pixels), scaled(pixels));
+  }
+}
+
+TEST(Transform, BrightnessIsAFactorWithinItsBounds) {
+  AugmentConfig augment;
+  augment.brightness = 0.5;
+  const Transform transform({1, 1, 1}, identity, augment, 1);
+  double sum = 0;
+  for (std::int64_t index = 0; index < 1000; ++index) {
+    const float pixel = 255 * train(transform, {100}, 0, index)[0];
+    EXPECT_GE(pixel, 49.9F);
+    EXPECT_LE(pixel, 150.1F);
+    sum += pixel / 1000;
+  }
+  EXPECT_NEAR(sum, 99.5, 2.5);
+}
+
+TEST(Transform, RefusesToChangeColorsOfGrayImages) {
+  AugmentConfig augment;
+  augment.hue = 0.1;
+  EXPECT_THAT(message_of<UsageError>([&] {
+                Transform({4, 6, 1}, identity, augment, 1);
+              }),
+              AllOf(HasSubstr("saturation and hue"), HasSubstr("4x6x1")));
+}
+
 TEST(Transform, RefusesANormalizationThatDoesNotSuitTheImages) {
   const auto error = [](const InputNormalization& normalization) {
     return message_of<UsageError>([&] { Transform({2, 2, 3}, normalization, {}, 1); });

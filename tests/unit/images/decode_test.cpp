@@ -19,6 +19,10 @@ using testing::HasSubstr;
 
 using Bytes = std::vector<std::uint8_t>;
 
+Image decode_whole(std::span<const std::uint8_t> file, const std::string& name, std::int64_t mib) {
+  return decode_jpeg(file, name, mib);
+}
+
 constexpr std::int64_t height = 3;
 constexpr std::int64_t width = 5;
 constexpr std::int64_t max_mib = 1;
@@ -112,15 +116,25 @@ TEST(Jpeg, GrayStaysGrayAndColorsStayColors) {
   }
 }
 
+TEST(Jpeg, IsDecodedAtAPartOfItsSize) {
+  const Bytes file = jpeg_of(TJPF_RGB, TJSAMP_444);
+  EXPECT_EQ(jpeg_shape(file, "a"), (SampleShape{height, width, 3}));
+  for (const std::int64_t shrink : {1, 2, 4, 8}) {
+    const Image image = decode_jpeg(file, "a", max_mib, shrink);
+    EXPECT_EQ(image.shape, (SampleShape{(height + shrink - 1) / shrink, (width + shrink - 1) / shrink, 3}));
+    EXPECT_THAT(image.pixels, testing::Each(100));
+  }
+}
+
 TEST(Jpeg, NamesTheFileAndWhatIsWrong) {
   Bytes file = jpeg_of(TJPF_RGB, TJSAMP_444);
   ASSERT_TRUE(is_jpeg(file));
-  EXPECT_THAT(refusal(decode_jpeg, jpeg_of(TJPF_CMYK, TJSAMP_444)),
+  EXPECT_THAT(refusal(decode_whole, jpeg_of(TJPF_CMYK, TJSAMP_444)),
               HasSubstr("shoe: its colors are those of print"));
   file.resize(file.size() - 8);
-  EXPECT_THAT(refusal(decode_jpeg, file), HasSubstr("shoe: cannot be decoded as JPEG: "));
+  EXPECT_THAT(refusal(decode_whole, file), HasSubstr("shoe: cannot be decoded as JPEG: "));
   file.resize(20);
-  EXPECT_THAT(refusal(decode_jpeg, file), HasSubstr("shoe: cannot be decoded as JPEG: "));
+  EXPECT_THAT(refusal(decode_whole, file), HasSubstr("shoe: cannot be decoded as JPEG: "));
 }
 
 // Headers of some hundred bytes that claim gigabytes.
@@ -129,7 +143,7 @@ TEST(Pictures, AskForNoMemoryThatTheyDoNotFill) {
   const std::array<std::uint8_t, 2> frame{0xFF, 0xC0};
   const auto sides = std::search(jpeg.begin(), jpeg.end(), frame.begin(), frame.end()) + 5;
   std::fill_n(sides, 4, std::uint8_t{0x7F});
-  EXPECT_THAT(refusal(decode_jpeg, jpeg, 1 << 20),
+  EXPECT_THAT(refusal(decode_whole, jpeg, 1 << 20),
               AllOf(HasSubstr("shoe: truncated"), HasSubstr("32639x32639 pixels")));
 
   Bytes png = png_of(PNG_FORMAT_GRAY, ramp(height * width).data());
@@ -145,7 +159,8 @@ TEST(Pictures, AreNoLargerThanTheConfigurationAllows) {
   EXPECT_THAT(
       refusal(decode_png, png_of(PNG_FORMAT_GRAY, ramp(height * width).data()), 0),
       AllOf(HasSubstr("shoe: its header declares 3x5 pixels"), HasSubstr("data.max_mib allows 0 MiB")));
-  EXPECT_THAT(refusal(decode_jpeg, jpeg_of(TJPF_RGB, TJSAMP_444), 0), HasSubstr("data.max_mib allows 0 MiB"));
+  EXPECT_THAT(refusal(decode_whole, jpeg_of(TJPF_RGB, TJSAMP_444), 0),
+              HasSubstr("data.max_mib allows 0 MiB"));
 }
 
 }  // namespace

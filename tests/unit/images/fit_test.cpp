@@ -16,6 +16,13 @@ TEST(Fit, LeavesAPictureThatFitsAsItIs) {
   EXPECT_EQ(fit(image, {2, 3, 1}, "a").pixels, image.pixels);
 }
 
+TEST(Fit, KeepsAShareOfTheShorterSide) {
+  Image ramp{{4, 8, 1}, {}};
+  for (int i = 0; i < 32; ++i) ramp.pixels.push_back(static_cast<std::uint8_t>(10 * (i % 8)));
+  EXPECT_THAT(fit(ramp, {2, 2, 1}, "a", 0.5).pixels, ElementsAre(30, 40, 30, 40));
+  EXPECT_EQ(fit(ramp, {2, 2, 1}, "a", 1.0).pixels, fit(ramp, {2, 2, 1}, "a").pixels);
+}
+
 TEST(Fit, CutsTheMiddleOut) {
   const Image wide{{1, 5, 1}, {1, 2, 3, 4, 5}};
   EXPECT_THAT(fit(wide, {1, 1, 1}, "a").pixels, ElementsAre(3));
@@ -33,7 +40,7 @@ TEST(Fit, ScalesOverAllPixelsThatAnOutputCovers) {
   // The outer columns count 5/24 each, the inner 7/24.
   const std::vector<std::uint8_t> row{240, 0, 0, 240};
   Image columns{{4, 4, 1}, {}};
-  for (int i = 0; i < 4; ++i) columns.pixels.insert(columns.pixels.end(), row.begin(), row.end());
+  for (std::size_t i = 0; i < 4 * row.size(); ++i) columns.pixels.push_back(row[i % row.size()]);
   EXPECT_THAT(fit(columns, {1, 1, 1}, "a").pixels, ElementsAre(100));
   EXPECT_THAT(fit({{3, 7, 3}, std::vector<std::uint8_t>(63, 77)}, {20, 11, 3}, "a").pixels, Each(77));
 }

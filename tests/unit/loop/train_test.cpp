@@ -353,7 +353,7 @@ TEST_F(Train, EvaluatingTheAveragedFileGivesExactlyWhatTrainingWrote) {
     Trained trained = open_trained(folder_ / name / "final_ema.safetensors", {});
     const auto comm = make_single();
     const Datasets data = open_datasets(trained.config.data, trained.config.seed);
-    const Score score = evaluate(*comm, trained.model, data.test, trained.transform(), 5, {0}).front();
+    const Score score = evaluate(*comm, trained.model, data.test, trained.transform(), 5, {0}, 1).front();
     EXPECT_EQ(score.loss, last.at("val_loss.ema_weights").get<double>()) << name;
     EXPECT_EQ(score.accuracy, last.at("val_accuracy.ema_weights").get<double>()) << name;
     EXPECT_NE(score.loss, last.at("val_loss").get<double>()) << name;
@@ -471,7 +471,7 @@ TEST_F(Train, EvaluatingTheFileGivesExactlyWhatTrainingWrote) {
   const Datasets data = open_datasets(trained.config.data, trained.config.seed);
   const auto scores =
       evaluate(*comm, trained.model, data.test, trained.transform(), trained.config.evaluation.batch,
-               {0, trained.entry("cumulative"), trained.entry("precise"), trained.entry("batch")});
+               {0, trained.entry("cumulative"), trained.entry("precise"), trained.entry("batch")}, 1);
   EXPECT_EQ(scores[0].samples, 13);
   EXPECT_EQ(scores[0].loss, last.at("val_loss").get<double>());
   EXPECT_EQ(scores[0].accuracy, last.at("val_accuracy").get<double>());
@@ -609,7 +609,7 @@ TEST_F(Train, TheEndOfTheTimeEndsAnEvaluationOnAllWorkers) {
     if (comm.rank() == 0) over.emplace(1e-9);
     comm.barrier(Lane::statistics, "ready").wait();
     try {
-      evaluate(comm, session.model(), session.inputs().data.test, session.inputs().transform, 5, {0});
+      evaluate(comm, session.model(), session.inputs().data.test, session.inputs().transform, 5, {0}, 1);
     } catch (const Error& error) {
       if (error.code() == ExitCode::stopped) ++stopped;
     }

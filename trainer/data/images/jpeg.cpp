@@ -63,10 +63,17 @@ bool is_jpeg(std::span<const std::uint8_t> file) {
   return file.size() >= 3 && file[0] == 0xFF && file[1] == 0xD8 && file[2] == 0xFF;
 }
 
-Image decode_jpeg(std::span<const std::uint8_t> file, const std::string& name, std::int64_t max_mib) {
+SampleShape jpeg_shape(std::span<const std::uint8_t> file, const std::string& name) {
+  return Reader(name).begin(file);
+}
+
+Image decode_jpeg(std::span<const std::uint8_t> file, const std::string& name, std::int64_t max_mib,
+                  std::int64_t shrink) {
   Reader reader(name);
-  const SampleShape shape = reader.begin(file);
+  SampleShape shape = reader.begin(file);
   check_picture(name, shape, file.size(), most_pixels_a_byte, max_mib);
+  shape.height = (shape.height + shrink - 1) / shrink;
+  shape.width = (shape.width + shrink - 1) / shrink;
   return {shape, reader.finish(file, shape)};
 }
 
