@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from binary import ROOT, Cases, expect, run
+from data_sets import write_cifar10
 
 PEERS = ROOT / "scripts" / "peers"
 USAGE = 2
@@ -33,6 +34,18 @@ def step_tells_a_rate(_):
     told = bench_json("step", "--model", "mlp", "--batch", "16", "--workers", "2")
     expect(0 < told["min"] <= told["images_per_s"] <= told["max"], told)
     expect((told["model"], told["batch"], told["shards"], told["workers"]) == ("mlp", 16, 8, 2), told)
+
+
+@cases
+def step_runs_on_the_data_set(room):
+    settings = ["--set", "data.dataset=cifar10", "--set", f"data.path={room.folder}/cifar10", "--set", "data.threads=2"]
+    write_cifar10(room.folder / "cifar10")
+    told = bench_json("step", "--data", "--model", "mlp", "--batch", "16", *settings, workers=2)
+    expect(0 < told["min"] <= told["images_per_s"] <= told["max"], told)
+    expect((told["images"], told["workers"]) == ("data set", 2), told)
+    (room.folder / "cifar10" / "test_batch.bin").unlink()
+    failed = run("bench", "step", "--data", "--model", "mlp", *settings)
+    expect(failed.code == 3 and "test_batch.bin" in failed.err, failed.err)
 
 
 @cases

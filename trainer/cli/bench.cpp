@@ -24,6 +24,7 @@ struct Kind {
   std::string purpose;
   std::string example;
   bool of_a_model;  // else of the exchange between processes alone
+  bool reads_data;  // if told to
   std::string (*run)(Communicator& comm, const Bench& bench);
 };
 
@@ -31,27 +32,30 @@ const std::array<Kind, 4>& kinds() {
   static const std::array<Kind, 4> all{{
       {"step",
        "Measures training steps on random images in memory: forward, backward, exchange and update, without "
-       "reading data.",
+       "reading data. With --data on the images of the configuration's data set instead, read, decoded and "
+       "augmented by data.threads threads a worker while the step before computes.",
        "lockstep bench step --model cnn --batch 256\n"
-       "mpirun -n 2 lockstep bench step --model resnet20 --json",
-       true, bench_step},
+       "mpirun -n 2 lockstep bench step --model resnet20 --json\n"
+       "mpirun -n 2 lockstep bench step --data --model resnet20 --set data.dataset=cifar10 --set "
+       "data.path=cifar",
+       true, true, bench_step},
       {"peak",
        "Measures the bare primitives of the model's convolutions and linear layers, forward and backward, "
        "with the "
        "shards and layouts of training, in turn with whole training steps, and tells how many times their "
        "sum a "
        "step takes. Refuses a primitive for which the library has only its reference code.",
-       "mpirun -n 2 lockstep bench peak --model resnet20 --batch 128", true, bench_peak},
+       "mpirun -n 2 lockstep bench peak --model resnet20 --batch 128", true, false, bench_peak},
       {"norm",
        "Measures training steps with batch normalization over the whole batch, in turn with steps in which "
        "each shard has its own statistics and none are kept for inference, so that nothing is exchanged for "
        "them, and tells how many times the one take the other. normalization.sync is of no account.",
-       "mpirun -n 2 lockstep bench norm --model resnet20 --batch 128", true, bench_norm},
+       "mpirun -n 2 lockstep bench norm --model resnet20 --batch 128", true, false, bench_norm},
       {"allreduce",
        "Measures the reduction along the fixed tree, as training sums its gradients, in turn with "
        "MPI_Allreduce, "
        "from 64 B to 16 MiB. batch.shards, comm.bucket_mib and the number of workers are what matters.",
-       "mpirun -n 2 lockstep bench allreduce --set batch.shards=8 --json", false, bench_allreduce},
+       "mpirun -n 2 lockstep bench allreduce --set batch.shards=8 --json", false, false, bench_allreduce},
   }};
   return all;
 }
@@ -73,6 +77,10 @@ Usage usage(const Kind& kind) {
     usage.options.push_back({"model", "NAME", "the same as --set model.name=NAME"});
     usage.options.push_back({"batch", "GLOBAL", "the same as --set batch.global=GLOBAL"});
     usage.options.push_back(workers_option());
+    if (kind.reads_data) {
+      usage.synopsis += " [--data]";
+      usage.options.push_back({"data", "", "on the images of data.dataset, as training reads them"});
+    }
   } else {
     usage.synopsis = "[CONFIG.yaml] [--set key=value]... [--json]";
   }
@@ -156,7 +164,10 @@ int run_bench(const std::vector<std::string>& arguments) {
   if (!options) return 0;
 
   const Config config = configuration(*options);
-  const Bench bench{.config = config, .input = images(config), .json = options->has("json")};
+  const Bench bench{.config = config,
+                    .input = images(config),
+                    .json = options->has("json"),
+                    .real_data = kind.reads_data && options->has("data")};
   const Workers workers = choose_workers(config, requested_workers(*options));
   if (!kind.of_a_model) require_processes(kind, workers);
   run_workers(workers, config.comm, [&](Communicator& comm) {

@@ -13,7 +13,8 @@ namespace lockstep {
 struct Bench {
   Config config;
   InputFacts input;
-  bool json = false;  // one JSON object, else lines for a reader
+  bool json = false;       // one JSON object, else lines for a reader
+  bool real_data = false;  // `step`: of the configuration's data set, else random images made beforehand
 };
 
 std::string bench_step(Communicator& comm, const Bench& bench);

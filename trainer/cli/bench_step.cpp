@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "trainer/cli/bench.h"
 #include "trainer/loop/bench_step.h"
@@ -9,20 +10,27 @@ namespace lockstep {
 
 std::string bench_step(Communicator& comm, const Bench& bench) {
   const Config& config = bench.config;
-  const StepSpeed speed = measure_steps(comm, config, bench.input);
+  std::optional<TrainingData> training;
+  InputFacts input = bench.input;
+  if (bench.real_data) {
+    training = open_training_data(comm, config);
+    input = {training->dataset->shape(), training->dataset->classes()};
+  }
+  const StepSpeed speed = measure_steps(comm, config, input, training ? &*training : nullptr);
   const Spread rate = spread(speed.images_per_s);
   if (!bench.json) {
     return fmt::format(
-        "{} on {}: {:.0f} images/s (min {:.0f}, max {:.0f}); batch {}, {} shards, {} worker(s) of {} "
+        "{} on {}{}: {:.0f} images/s (min {:.0f}, max {:.0f}); batch {}, {} shards, {} worker(s) of {} "
         "thread(s), {} windows of {} steps",
-        model_name(config), to_string(bench.input.shape), rate.median, rate.min, rate.max,
-        config.batch.global, config.batch.shards, comm.size(), config.threads, speed.images_per_s.size(),
-        speed.steps_per_window);
+        model_name(config), to_string(input.shape), bench.real_data ? " of the data set" : "", rate.median,
+        rate.min, rate.max, config.batch.global, config.batch.shards, comm.size(), config.threads,
+        speed.images_per_s.size(), speed.steps_per_window);
   }
   return nlohmann::ordered_json{{"images_per_s", rate.median},
                                 {"min", rate.min},
                                 {"max", rate.max},
                                 {"model", model_name(config)},
+                                {"images", bench.real_data ? "data set" : "random"},
                                 {"batch", config.batch.global},
                                 {"shards", config.batch.shards},
                                 {"workers", comm.size()},

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
+#include <stdexcept>
 
 #include "layers/tensor/random.h"
 #include "trainer/loop/agree.h"
 #include "trainer/loop/memory.h"
+#include "trainer/loop/next_batch.h"
 #include "trainer/loop/session.h"
 #include "trainer/optim/clip.h"
 
@@ -38,6 +41,11 @@ LoadedBatch random_batch(const Config& config, const InputFacts& input, const Sh
   return batch;
 }
 
+Config whole_batches(Config config) {
+  config.data.drop_last = true;
+  return config;
+}
+
 }  // namespace
 
 double seconds_together(Communicator& comm, const std::function<void()>& work) {
@@ -49,7 +57,19 @@ double seconds_together(Communicator& comm, const std::function<void()>& work) {
   return static_cast<double>(largest(comm, "window", taken.count())) * 1e-9;
 }
 
-BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFacts& input)
+TrainingData open_training_data(Communicator& comm, const Config& config) {
+  std::optional<TrainingData> data;
+  agree(comm, "data", [&] {
+    const auto training = open_datasets(config.data, config.seed).train;
+    data.emplace(
+        TrainingData{training, Transform(training->shape(), input_normalization(config.data, *training),
+                                         config.data.augment, config.seed)});
+  });
+  return std::move(*data);
+}
+
+BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFacts& input,
+                         const TrainingData* training)
     : comm_(comm), clipping_(config.optimizer) {
   require_equal_hosts(comm);
   const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
@@ -64,13 +84,30 @@ BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFa
     optimizer_ = make_optimizer(config, *model_);
   });
   reducer_.emplace(comm, model_->layout(), model_->gradient_tensors(), reduction_options(comm, config));
-  batch_ = random_batch(config, input, model_->layout());
+  if (training == nullptr) {
+    batch_ = random_batch(config, input, model_->layout());
+    return;
+  }
+  // Only whole batches, so that each step has the same work.
+  agree(comm, "loader", [&] {
+    count_steps(whole_batches(config), training->dataset->size());
+    loader_.emplace(Loader::training(training->dataset, training->transform, model_->layout(), config.seed,
+                                     config.batch.global, true, 0, std::numeric_limits<std::int64_t>::max(),
+                                     config.data.threads));
+  });
+}
+
+const BatchInput& BenchedStep::next() {
+  if (!loader_) return batch_.input();
+  const LoadedBatch* batch = next_batch(comm_, *loader_);
+  if (batch == nullptr) throw std::logic_error("the loader of a benchmark ended");
+  return batch->input();
 }
 
 double BenchedStep::seconds(std::int64_t steps) {
   return seconds_together(comm_, [&] {
     for (const std::int64_t end = step_ + steps; step_ < end; ++step_) {
-      model_->train_step(comm_, *reducer_, batch_.input(), step_);
+      model_->train_step(comm_, *reducer_, next(), step_);
       clip_gradients(clipping_, model_->gradients());
       optimizer_->update(model_->arena(), model_->gradients(), 0, step_);
     }
@@ -83,8 +120,9 @@ std::int64_t BenchedStep::steps_in(double wanted) {
   return std::max<std::int64_t>(std::llround(wanted / a_step), 1);
 }
 
-StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input) {
-  BenchedStep step(comm, config, input);
+StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input,
+                        const TrainingData* training) {
+  BenchedStep step(comm, config, input, training);
   StepSpeed speed;
   speed.steps_per_window = step.steps_in(window_seconds);
   for (int window = 0; window < windows; ++window) {

@@ -10,7 +10,7 @@
 #include "comm/gradients/reducer.h"
 #include "layers/model/model.h"
 #include "trainer/config/schema.h"
-#include "trainer/data/loaded_batch.h"
+#include "trainer/data/loader.h"
 #include "trainer/loop/setup.h"
 #include "trainer/optim/optimizer.h"
 
@@ -19,13 +19,23 @@ namespace lockstep {
 // Seconds that `work` takes on the slowest worker, from barrier to barrier. Collective; the same everywhere.
 double seconds_together(Communicator& comm, const std::function<void()>& work);
 
-// Training steps to be measured: forward, backward, exchange and update of one prepared batch of random
-// images, used again and again with learning rate 0, so that every step does the same work.
+// The training set of a configuration, and how its images become a network's input.
+struct TrainingData {
+  std::shared_ptr<const Dataset> dataset;
+  Transform transform;
+};
+// Collective; throws the same error on all workers.
+TrainingData open_training_data(Communicator& comm, const Config& config);
+
+// Training steps to be measured: forward, backward, exchange and update with learning rate 0, so that every
+// step does the same work. Of one prepared batch of random images, used again and again; or, given
+// `training`, of the batches that training would see, read and augmented meanwhile.
 class BenchedStep {
  public:
   // Collective. Checks hosts, variances and memory as training does, and throws UsageError alike on all
   // workers.
-  BenchedStep(Communicator& comm, const Config& config, const InputFacts& input);
+  BenchedStep(Communicator& comm, const Config& config, const InputFacts& input,
+              const TrainingData* training = nullptr);
 
   // Whether the model has a batch_norm.
   bool normalizes() { return model_->normalizes(); }
@@ -35,12 +45,15 @@ class BenchedStep {
   std::int64_t steps_in(double wanted);
 
  private:
+  const BatchInput& next();
+
   Communicator& comm_;
   OptimizerConfig clipping_;
   std::optional<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<GradientReducer> reducer_;
   LoadedBatch batch_;
+  std::optional<Loader> loader_;
   std::int64_t step_ = 0;
 };
 
@@ -49,6 +62,7 @@ struct StepSpeed {
   std::int64_t steps_per_window = 0;
 };
 // Collective; the same answer on all workers.
-StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input);
+StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input,
+                        const TrainingData* training);
 
 }  // namespace lockstep
