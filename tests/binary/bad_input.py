@@ -241,6 +241,12 @@ def pictures_without_test(room):
 
 
 @cases
+def the_best_of_pictures_without_validation(room):
+    bad = pictures(room, lambda folder: None, "--set", "checkpoint.best=true")
+    return Bad(bad, USAGE, [f"{room.folder}/pictures", "checkpoint.best", "val"])
+
+
+@cases
 def pictures_of_a_class_that_nobody_learns(room):
     bad = pictures(room, lambda folder: (folder / "test" / "b").rename(folder / "test" / "c"))
     return Bad(bad, DATA, [f"{room.folder}/pictures/test/c", "no such class"])

@@ -161,7 +161,8 @@ void Reader::check_input_normalization() {
 }
 
 void Reader::check_validation() {
-  if (config_.data.validation > 0) return;
+  // A folder of pictures may have a half for it, which only reading it tells.
+  if (config_.data.validation > 0 || config_.data.dataset == DataConfig::Dataset::image_folder) return;
   const std::string wrong =
       "needs a validation split, and data.validation is 0; keep a share of the training set for it, as with "
       "data.validation: 0.1";

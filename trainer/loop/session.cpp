@@ -56,6 +56,16 @@ Json shared_values(const Config& config) {
   return values;
 }
 
+// What the configuration alone could not tell.
+void require_validation(const Config& config, const Datasets& data) {
+  const bool wanted = config.checkpoint.best || config.train.early_stopping.patience > 0;
+  if (!wanted || data.validation != nullptr) return;
+  throw UsageError(
+      fmt::format("{}: checkpoint.best and train.early_stopping need a validation split: pictures "
+                  "in val beside those in test, or data.validation: 0.1",
+                  config.data.path));
+}
+
 }  // namespace
 
 std::string content_digest(const Dataset* dataset) {
@@ -74,6 +84,7 @@ Inputs open_inputs(Communicator& comm, const Config& config) {
   std::string description;
   agree(comm, "data", [&] {
     Datasets data = open_datasets(config.data, config.seed);
+    require_validation(config, data);
     const Dataset& training = *data.train;
     Transform transform(training.shape(), input_normalization(config.data, training), config.data.augment,
                         config.seed);
