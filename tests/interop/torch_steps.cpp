@@ -1,7 +1,9 @@
 // Trains a network of the zoo for some steps on synthetic images, on thread workers, and writes all that
 // another framework needs to do the same: start, images, labels, and what came out. torch_steps.py reads it.
 //
-//   interop_steps FILE WORKERS STEPS MODEL SIDE CLIP_NORM
+//   interop_steps FILE WORKERS STEPS MODEL SIDE fp32|bf16 CLIP_NORM
+//
+// Exit code 77 where this processor computes nothing in bf16.
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -9,6 +11,7 @@
 
 #include "comm/threads/threads.h"
 #include "layers/model/model.h"
+#include "layers/ops/processor.h"
 #include "layers/tensor/buffer.h"
 #include "layers/tensor/random.h"
 #include "trainer/checkpoint/safetensors.h"
@@ -155,8 +158,8 @@ void train(Communicator& comm, const ModelOptions& options, std::int64_t steps, 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 7) {
-    std::cerr << "usage: interop_steps FILE WORKERS STEPS MODEL SIDE CLIP_NORM\n";
+  if (count != 8) {
+    std::cerr << "usage: interop_steps FILE WORKERS STEPS MODEL SIDE fp32|bf16 CLIP_NORM\n";
     return 2;
   }
   Record record;
@@ -164,8 +167,10 @@ int main(int count, char** arguments) {
   ModelOptions options;
   options.spec.name = arguments[4];
   options.input = {.height = side, .width = side, .channels = 3};
+  options.training = std::string(arguments[6]) == "bf16" ? Element::bf16 : Element::f32;
+  if (!computes_in(options.training)) return 77;
   const std::int64_t steps = std::atoll(arguments[3]);
-  const double clip_norm = std::atof(arguments[6]);
+  const double clip_norm = std::atof(arguments[7]);
   run_threads(std::atoi(arguments[2]),
               [&](Communicator& comm) { train(comm, options, steps, clip_norm, record); });
   record.write(arguments[1]);

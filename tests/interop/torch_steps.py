@@ -9,7 +9,10 @@ likewise follow. Then the losses of all steps to 1e-3 relative, step by step.
 
 Where CLIP_NORM is not 0, both clip their gradients by the global norm, which is the same to 1e-4 relative in every step.
 
-  torch_steps.py INTEROP_STEPS_BINARY WORKERS MODEL SIDE STEPS CLIP_NORM
+In bf16 the yardstick is how far PyTorch's own bf16 (autocast) is away from fp64: statistics and gradients of the first
+step may not be more than half again as far; the first loss half a unit of bf16 (2⁻⁹), those of later steps 2e-2.
+
+  torch_steps.py INTEROP_STEPS_BINARY WORKERS MODEL SIDE STEPS fp32|bf16 CLIP_NORM
 """
 import json
 import statistics
@@ -97,10 +100,12 @@ def network(model):
 
 
 def main():
-    binary, workers, model, side, steps, clip_norm = sys.argv[1:]
+    binary, workers, model, side, steps, precision, clip_norm = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "steps.safetensors")
-        subprocess.run([binary, path, workers, steps, model, side, clip_norm], check=True)
+        code = subprocess.run([binary, path, workers, steps, model, side, precision, clip_norm], check=False).returncode
+        if code != 0:
+            sys.exit(code)
         ours = read_safetensors(path)
 
     net = network(model).double()
@@ -129,9 +134,11 @@ def main():
         difference = abs(loss.item() - ours["losses"][step].item()) / abs(loss.item())
         worst_loss = max(worst_loss, difference)
         if step == 0:
-            require("loss of the first step, relative", difference, 1e-5)
-            check_first_step(net, ours, gradients_in_fp32(network(model), start, ours, float(clip_norm)))
-    require(f"worst loss of {steps} steps, relative", worst_loss, 1e-3)
+            peer = Peer(network(model), start, ours, precision, float(clip_norm))
+            limit = 1e-5 if precision == "fp32" else 2**-9
+            require("loss of the first step, relative", difference, limit)
+            check_first_step(net, ours, peer)
+    require(f"worst loss of {steps} steps, relative", worst_loss, 1e-3 if precision == "fp32" else 2e-2)
     if float(clip_norm):
         require(f"worst gradient norm of {steps} steps, relative", worst_norm, 1e-4)
         require("steps in which nothing was clipped", int(steps) - clipped, 0)
@@ -139,12 +146,24 @@ def main():
     sys.exit(f"{len(failures)} checks failed" if failures else 0)
 
 
-def gradients_in_fp32(net, start, ours, clip_norm):
-    net.load_state_dict(start)
-    nn.functional.cross_entropy(net(ours["images.0"].permute(0, 3, 1, 2)), ours["labels.0"].long()).backward()
-    if clip_norm:
-        nn.utils.clip_grad_norm_(net.parameters(), clip_norm)
-    return {name: p.grad for name, p in net.named_parameters()}
+class Peer:
+    """What PyTorch makes of the first step in the same precision."""
+
+    def __init__(self, net, start, ours, precision, clip_norm):
+        self.precision = precision
+        net.load_state_dict(start)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            logits = net(ours["images.0"].permute(0, 3, 1, 2))
+            loss = nn.functional.cross_entropy(logits.float(), ours["labels.0"].long())
+        loss.backward()
+        if clip_norm:
+            nn.utils.clip_grad_norm_(net.parameters(), clip_norm)
+        self.gradients = {name: p.grad for name, p in net.named_parameters()}
+        self.buffers = dict(net.named_buffers())
+
+    def limit(self, exact, away):
+        """At most `exact`, or in bf16 half again of what the peer is away."""
+        return exact if self.precision == "fp32" else 1.5 * away
 
 
 def distances(net, gradients):
@@ -158,10 +177,12 @@ def distances(net, gradients):
 
 
 def check_first_step(net, ours, peer):
-    gradients = distances(net, {name: ours["gradient." + name] for name in peer})
-    require("gradients, relative L2, median", statistics.median(gradients.values()), 1e-4)
+    gradients = distances(net, {name: ours["gradient." + name] for name in peer.gradients})
+    theirs = distances(net, peer.gradients)
+    median = peer.limit(1e-4, statistics.median(theirs.values()))
+    require("gradients, relative L2, median", statistics.median(gradients.values()), median)
     worst = max(gradients, key=gradients.get)
-    allowed = max(2e-3, 2 * max(distances(net, peer).values()))
+    allowed = peer.limit(max(2e-3, 2 * max(theirs.values())), max(theirs.values()))
     require(f"gradients, relative L2, worst ({worst})", gradients[worst], allowed)
 
     parameters = max(
@@ -170,19 +191,28 @@ def check_first_step(net, ours, peer):
     )
     require("parameters after the update, relative L2, worst", parameters, 2e-3)
 
-    # A running mean is 0.1 × the batch's mean, a running variance 0.9 + 0.1 × the batch's.
-    buffers = dict(net.named_buffers())
+    exact = dict(net.named_buffers())
+    buffers = {name: ours["after." + name] for name in exact}
+    means, variances = away(buffers, exact)
+    mean_limit, variance_limit = away(peer.buffers, exact)
+    require("batch means behind the running ones, in standard deviations, worst", means, peer.limit(1e-5, mean_limit))
+    require("running variances, relative, worst", variances, peer.limit(1e-5, variance_limit))
+    for name, value in buffers.items():
+        if name.endswith(".num_batches_tracked") and value.item() != 1:
+            failures.append(name)
+
+
+def away(buffers, exact):
+    """How far running means are off, in standard deviations of a batch, and running variances, relative; at worst."""
     means, variances = 0.0, 0.0
-    for name in (n[: -len(".running_mean")] for n in buffers if n.endswith(".running_mean")):
-        variance = (buffers[name + ".running_var"] - 0.9) / 0.1
-        mean = (ours[f"after.{name}.running_mean"].double() - buffers[name + ".running_mean"]).abs() / 0.1
+    # A running mean is 0.1 × the batch's mean, a running variance 0.9 + 0.1 × the batch's.
+    for name in (n[: -len(".running_mean")] for n in exact if n.endswith(".running_mean")):
+        variance = (exact[name + ".running_var"] - 0.9) / 0.1
+        mean = (buffers[name + ".running_mean"].double() - exact[name + ".running_mean"]).abs() / 0.1
         means = max(means, (mean / variance.sqrt()).max().item())
-        gap = (ours[f"after.{name}.running_var"].double() - buffers[name + ".running_var"]).abs()
-        variances = max(variances, (gap / buffers[name + ".running_var"]).max().item())
-        if ours[f"after.{name}.num_batches_tracked"].item() != 1:
-            failures.append(f"{name}.num_batches_tracked")
-    require("batch means behind the running ones, in standard deviations, worst", means, 1e-5)
-    require("running variances, relative, worst", variances, 1e-5)
+        gap = (buffers[name + ".running_var"].double() - exact[name + ".running_var"]).abs()
+        variances = max(variances, (gap / exact[name + ".running_var"]).max().item())
+    return means, variances
 
 
 main()
