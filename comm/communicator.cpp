@@ -187,6 +187,23 @@ void Communicator::check_own(std::string_view name, std::span<const std::size_t>
   }
 }
 
+void Communicator::check_others(std::string_view name, std::span<const Outgoing<std::byte>> sends,
+                                std::span<const Incoming<std::byte>> receives) const {
+  const auto check_order = [&](auto range, auto rank_of) {
+    int last = -1;
+    for (const auto& it : range) {
+      const int rank = rank_of(it);
+      if (rank <= last || rank >= size_ || rank == rank_) {
+        throw std::logic_error(fmt::format("'{}': rank {} names rank {} behind {}, of {} workers", name,
+                                           rank_, rank, last, size_));
+      }
+      last = rank;
+    }
+  };
+  check_order(sends, [](const auto& it) { return it.to; });
+  check_order(receives, [](const auto& it) { return it.from; });
+}
+
 void Communicator::check_root(std::string_view name, int root) const {
   if (root < 0 || root >= size_) {
     throw std::logic_error(fmt::format("'{}': root {} of {} workers", name, root, size_));

@@ -94,6 +94,18 @@ class Pending {
   bool warned_ = false;
 };
 
+// What goes to another worker, or comes from it, in an exchange between some.
+template <class T>
+struct Outgoing {
+  int to = 0;
+  std::span<const T> data;
+};
+template <class T>
+struct Incoming {
+  int from = 0;
+  std::span<T> into;
+};
+
 // Who talks to whom. Moves typed arrays between the workers of one job; knows no tensor, layer or config,
 // never averages, never decides the order of a sum.
 //
@@ -163,6 +175,23 @@ class Communicator {
     return {std::move(operation), this, std::move(call)};
   }
 
+  // What `out` has for others, who take it with `in`: data of some workers to some. Each other worker at most
+  // once in each, by rank, and never this one. Nothing is sent, nor waited for, where there are no elements.
+  template <class T>
+  [[nodiscard]] Pending exchange(Lane lane, std::string_view name, const std::vector<Outgoing<T>>& out,
+                                 const std::vector<Incoming<T>>& in) {
+    std::vector<Outgoing<std::byte>> sends;
+    std::vector<Incoming<std::byte>> receives;
+    sends.reserve(out.size());
+    receives.reserve(in.size());
+    for (const auto& it : out) sends.push_back({it.to, std::as_bytes(it.data)});
+    for (const auto& it : in) receives.push_back({it.from, std::as_writable_bytes(it.into)});
+    check_others(name, sends, receives);
+    auto call = begin("exchange", lane, name, element_name<T>());
+    auto operation = start_exchange(call, std::move(sends), std::move(receives));
+    return {std::move(operation), this, std::move(call)};
+  }
+
   [[nodiscard]] Pending barrier(Lane lane, std::string_view name) {
     auto call = begin("barrier", lane, name, "nothing");
     auto operation = start_barrier(call);
@@ -185,6 +214,9 @@ class Communicator {
                                                       std::vector<std::size_t> send_byte_counts,
                                                       std::span<std::byte> receive,
                                                       std::vector<std::size_t> receive_byte_counts) = 0;
+  virtual std::unique_ptr<Operation> start_exchange(const CallSite& call,
+                                                    std::vector<Outgoing<std::byte>> sends,
+                                                    std::vector<Incoming<std::byte>> receives) = 0;
   virtual std::unique_ptr<Operation> start_barrier(const CallSite& call) = 0;
 
   // "rank 2", and what a transport knows of where that is.
@@ -207,6 +239,8 @@ class Communicator {
   // These throw std::logic_error, naming the collective, where its arguments do not fit each other.
   void check(std::string_view name, std::span<const std::size_t> counts, std::size_t total) const;
   void check_own(std::string_view name, std::span<const std::size_t> counts, std::size_t mine) const;
+  void check_others(std::string_view name, std::span<const Outgoing<std::byte>> sends,
+                    std::span<const Incoming<std::byte>> receives) const;
   void check_root(std::string_view name, int root) const;
   static std::vector<std::size_t> in_bytes(std::span<const std::size_t> counts, std::size_t element);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -20,16 +21,19 @@ std::size_t length(Range range) {
 }  // namespace
 
 struct GradientReducer::Bucket {
-  Range elements;
-  std::vector<Range> pieces;  // what each worker folds; or one, which everybody folds
-  Range own_piece;
-  std::vector<float> packed;    // what this worker sends, where that is not one piece of memory already
-  std::vector<float> received;  // own_piece of every present node of every worker
+  // What a round leaves to the next: ranges[0] is the bucket, ranges[r + 1] is the piece of ranges[r] that
+  // this worker sums in round r, or all of it where everybody does.
+  std::vector<Range> ranges;
+  bool goes_whole = false;
+  std::vector<float> packed;                 // what this worker sends, where its nodes are several
+  std::vector<std::vector<float>> received;  // of each round: its piece of every present node, in order
   Pending scatter;
   Pending gather;
+  // Rounds of each; a gather's go backwards.
+  std::size_t scatters_started = 0, folded = 0;
+  std::size_t gathers_started = 0, gathered = 0;
 
-  bool goes_whole() const { return pieces.size() == 1; }
-  std::string name() const { return fmt::format("gradients [{}, {})", elements.begin, elements.end); }
+  std::string name() const { return fmt::format("gradients [{}, {})", ranges[0].begin, ranges[0].end); }
 };
 
 GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, std::vector<Range> tensors,
@@ -38,20 +42,18 @@ GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, 
       layout_(layout),
       tensors_(std::move(tensors)),
       options_(options),
-      nodes_(maximal_subtrees({0, layout.shards()}, layout.block())) {
+      nodes_(maximal_subtrees({0, layout.shards()}, layout.block())),
+      rounds_(plan_rounds(layout, options.most_at_once)) {
   for (const Range elements : plan_buckets(tensors_, options_.bucket_bytes / sizeof(float))) {
     Bucket& bucket = buckets_.emplace_back();
-    bucket.elements = elements;
-    const bool small = length(elements) * sizeof(float) <= options_.small_bytes;
-    const int parts = small ? 1 : layout_.workers();
-    for (int index = 0; index < parts; ++index) {
-      const Range piece = part(elements.size(), parts, index);
-      bucket.pieces.push_back({elements.begin + piece.begin, elements.begin + piece.end});
-    }
-    bucket.own_piece = bucket.pieces[small ? 0 : static_cast<std::size_t>(layout_.rank())];
+    bucket.goes_whole = length(elements) * sizeof(float) <= options_.small_bytes;
+    bucket.ranges.push_back(elements);
+    for (const Round& round : rounds_)
+      bucket.ranges.push_back(piece(bucket, round, bucket.ranges.back(), round.self));
+    bucket.received.resize(rounds_.size());
   }
   ready_tensors_ = tensors_.size();
-  scattered_ = folded_ = gathered_ = buckets_.size();
+  released_ = scattered_ = folded_ = gathering_ = gathered_ = buckets_.size();
 }
 
 GradientReducer::~GradientReducer() = default;
@@ -64,16 +66,11 @@ void GradientReducer::begin(std::span<float* const> arenas, float* out, std::int
   }
   arenas_.assign(arenas.begin(), arenas.end());
   out_ = out;
-  const Range whole{0, layout_.shards()};
-  tree_ = present_part(whole, present);
-  present_nodes_.assign(static_cast<std::size_t>(layout_.workers()), {});
-  for (int rank = 0; rank < layout_.workers(); ++rank) {
-    auto& nodes = present_nodes_[static_cast<std::size_t>(rank)];
-    for (const Range node : maximal_subtrees(whole, layout_.block(rank))) {
-      if (node.begin < tree_.end) nodes.push_back(present_part(node, present));
-    }
+  present_ = present;
+  for (Bucket& bucket : buckets_) {
+    bucket.scatters_started = bucket.folded = bucket.gathers_started = bucket.gathered = 0;
   }
-  ready_tensors_ = scattered_ = folded_ = gathered_ = 0;
+  ready_tensors_ = released_ = scattered_ = folded_ = gathering_ = gathered_ = 0;
 }
 
 void GradientReducer::ready(std::size_t index) {
@@ -84,14 +81,13 @@ void GradientReducer::ready(std::size_t index) {
   ++ready_tensors_;
   if (!options_.overlap) return;
   const std::int64_t ready_elements = tensors_[index].end;
-  while (scattered_ < buckets_.size() && buckets_[scattered_].elements.end <= ready_elements) {
-    scatter(buckets_[scattered_++]);
-  }
+  while (released_ < buckets_.size() && buckets_[released_].ranges[0].end <= ready_elements) ++released_;
+  start_scatters();
 }
 
 void GradientReducer::progress() {
-  while (folded_ < scattered_ && buckets_[folded_].scatter.test()) fold(buckets_[folded_++]);
-  while (gathered_ < folded_ && buckets_[gathered_].gather.test()) ++gathered_;
+  while (advance_scatter(false) || advance_gather(false)) {
+  }
 }
 
 void GradientReducer::finish() {
@@ -99,72 +95,154 @@ void GradientReducer::finish() {
     throw std::logic_error(
         fmt::format("{} of {} gradient tensors are ready", ready_tensors_, tensors_.size()));
   }
-  while (scattered_ < buckets_.size()) scatter(buckets_[scattered_++]);
-  while (folded_ < buckets_.size()) {
-    buckets_[folded_].scatter.wait();
-    fold(buckets_[folded_++]);
+  released_ = buckets_.size();
+  start_scatters();
+  while (advance_scatter(true)) {
+    while (advance_gather(false)) {
+    }
   }
-  while (gathered_ < buckets_.size()) buckets_[gathered_++].gather.wait();
+  while (advance_gather(true)) {
+  }
 }
 
-void GradientReducer::scatter(Bucket& bucket) {
+// Starts whatever may start. A round follows the fold of the one before; a bucket's first follows the start
+// of the last one of the bucket before it, so that all workers start the same ones in the same order.
+void GradientReducer::start_scatters() {
+  for (; scattered_ < released_; ++scattered_) {
+    Bucket& bucket = buckets_[scattered_];
+    if (bucket.scatters_started == bucket.folded) scatter(bucket, bucket.scatters_started++);
+    if (bucket.scatters_started < rounds_.size()) return;
+  }
+}
+
+void GradientReducer::start_gathers() {
+  for (; gathering_ < folded_; ++gathering_) {
+    Bucket& bucket = buckets_[gathering_];
+    if (bucket.gathers_started == bucket.gathered) gather(bucket, rounds_.size() - ++bucket.gathers_started);
+    if (bucket.gathers_started < rounds_.size()) return;
+  }
+}
+
+// Ends a round of the first bucket that is not summed yet. False where there is none, or it is not to be
+// waited for.
+bool GradientReducer::advance_scatter(bool waits) {
+  if (folded_ == released_) return false;
+  Bucket& bucket = buckets_[folded_];
+  if (waits) bucket.scatter.wait();
+  if (!bucket.scatter.test()) return false;
+  fold(bucket, bucket.folded++);
+  if (bucket.folded == rounds_.size()) ++folded_;
+  start_scatters();
+  start_gathers();
+  return true;
+}
+
+bool GradientReducer::advance_gather(bool waits) {
+  if (gathered_ == folded_) return false;
+  Bucket& bucket = buckets_[gathered_];
+  if (waits) bucket.gather.wait();
+  if (!bucket.gather.test()) return false;
+  if (++bucket.gathered == rounds_.size()) ++gathered_;
+  start_gathers();
+  return true;
+}
+
+// What the member of a round sums of `range`.
+Range GradientReducer::piece(const Bucket& bucket, const Round& round, Range range, std::size_t member) {
+  if (bucket.goes_whole) return range;
+  const Range own = part(range.size(), std::ssize(round.members), static_cast<std::int64_t>(member));
+  return {range.begin + own.begin, range.begin + own.end};
+}
+
+void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
   if (layout_.workers() == 1) return;
   const std::string name = bucket.name();
   const TraceSpan span(comm_.trace(), "reduce", name, "send");
-  std::vector<std::size_t> receives;
+  const Round& round = rounds_[number];
+  const std::size_t own_nodes = round.nodes(round.self, present_).size();
+  const std::span<const float> values = outgoing(bucket, number);
+  const std::size_t count = length(bucket.ranges[number + 1]);
+  std::vector<Outgoing<float>> out;
+  std::vector<Incoming<float>> in;
+  std::size_t sent = 0;
   std::size_t total = 0;
-  for (const auto& nodes : present_nodes_) {
-    receives.push_back(nodes.size() * length(bucket.own_piece));
-    total += receives.back();
+  for (std::size_t member = 0; member < round.members.size(); ++member) {
+    total += round.nodes(member, present_).size() * count;
   }
-  bucket.received.resize(total);
-  const std::span<const float> outgoing = pack(bucket);
-  const std::span<float> incoming(bucket.received);
-  if (bucket.goes_whole()) {
-    bucket.scatter = comm_.all_gather(Lane::scatter, name, outgoing, incoming, receives);
-    return;
+  bucket.received[number].resize(total);
+  std::span<float> left(bucket.received[number]);
+  for (std::size_t member = 0; member < round.members.size(); ++member) {
+    const std::size_t theirs = own_nodes * length(piece(bucket, round, bucket.ranges[number], member));
+    const std::span<const float> piece_for = values.subspan(bucket.goes_whole ? 0 : sent, theirs);
+    const std::span<float> place = left.first(round.nodes(member, present_).size() * count);
+    sent += theirs;
+    left = left.subspan(place.size());
+    if (member == round.self) {
+      std::ranges::copy(piece_for, place.begin());
+    } else {
+      out.push_back({round.members[member].rank, piece_for});
+      in.push_back({round.members[member].rank, place});
+    }
   }
-  std::vector<std::size_t> sends;
-  for (const Range piece : bucket.pieces) sends.push_back(own_node_count() * length(piece));
-  bucket.scatter = comm_.all_to_all(Lane::scatter, name, outgoing, sends, incoming, receives);
+  bucket.scatter = comm_.exchange(Lane::scatter, name, out, in);
 }
 
-// Piece by piece, in each the present nodes in order: as the arena has it where there is one node.
-std::span<const float> GradientReducer::pack(Bucket& bucket) const {
-  if (own_node_count() == 1) return {arenas_[0] + bucket.elements.begin, length(bucket.elements)};
+// Piece by piece, in each the present nodes in order: as it lies in memory where there is one node.
+std::span<const float> GradientReducer::outgoing(Bucket& bucket, std::size_t number) const {
+  const Range range = bucket.ranges[number];
+  if (number > 0) return std::span(bucket.received[number - 1]).first(length(range));
+  const Round& round = rounds_.front();
+  const std::size_t own_nodes = round.nodes(round.self, present_).size();
+  if (own_nodes <= 1)
+    return {arenas_.empty() ? nullptr : arenas_[0] + range.begin, own_nodes * length(range)};
   bucket.packed.clear();
-  for (const Range piece : bucket.pieces) {
-    for (std::size_t node = 0; node < own_node_count(); ++node) {
-      bucket.packed.insert(bucket.packed.end(), arenas_[node] + piece.begin, arenas_[node] + piece.end);
+  const std::size_t pieces = bucket.goes_whole ? 1 : round.members.size();
+  for (std::size_t member = 0; member < pieces; ++member) {
+    const Range its = piece(bucket, round, range, member);
+    for (std::size_t node = 0; node < own_nodes; ++node) {
+      bucket.packed.insert(bucket.packed.end(), arenas_[node] + its.begin, arenas_[node] + its.end);
     }
   }
   return bucket.packed;
 }
 
-// Sums the own piece; where others sum the rest, starts to gather it.
-void GradientReducer::fold(Bucket& bucket) {
+// Sums the own piece: to where the next round sends it from, or it is wanted.
+void GradientReducer::fold(Bucket& bucket, std::size_t number) {
   const std::string name = bucket.name();
   const TraceSpan span(comm_.trace(), "reduce", name, "fold");
-  const bool alone = layout_.workers() == 1;
-  const std::size_t count = length(bucket.own_piece);
-  const float* values = alone ? arenas_[0] + bucket.own_piece.begin : bucket.received.data();
+  const Round& round = rounds_[number];
+  const Range range = bucket.ranges[number + 1];
+  const bool last = number + 1 == rounds_.size();
+  const Range tree = present_part(round.whole, present_);
+  if (tree.empty()) return;
+  std::vector<float>& received = bucket.received[number];
   std::vector<Part<const float>> parts;
-  for (const auto& nodes : present_nodes_) {
-    for (const Range node : nodes) {
+  const float* values = layout_.workers() == 1 ? arenas_[0] + range.begin : received.data();
+  for (std::size_t member = 0; member < round.members.size(); ++member) {
+    for (const Range node : round.nodes(member, present_)) {
       parts.push_back({node, values});
-      values += count;
+      values += length(range);
     }
   }
-  const std::span<float> sums(out_ + bucket.elements.begin, length(bucket.elements));
-  if (bucket.goes_whole()) {
-    fold_sums(tree_, parts, sums.data(), count);
-    return;
+  fold_sums(tree, parts, last ? out_ + range.begin : received.data(), length(range));
+}
+
+// Brings the others of a round what this worker has the sum of.
+void GradientReducer::gather(Bucket& bucket, std::size_t number) {
+  if (bucket.goes_whole || layout_.workers() == 1) return;
+  const Round& round = rounds_[number];
+  const auto sums = [&](std::size_t member) {
+    const Range its = piece(bucket, round, bucket.ranges[number], member);
+    return std::span<float>(out_ + its.begin, length(its));
+  };
+  std::vector<Outgoing<float>> out;
+  std::vector<Incoming<float>> in;
+  for (std::size_t member = 0; member < round.members.size(); ++member) {
+    if (member == round.self) continue;
+    out.push_back({round.members[member].rank, sums(round.self)});
+    in.push_back({round.members[member].rank, sums(member)});
   }
-  fold_sums(tree_, parts, bucket.received.data(), count);
-  std::vector<std::size_t> counts;
-  for (const Range piece : bucket.pieces) counts.push_back(length(piece));
-  const std::span<const float> own_sums(bucket.received.data(), count);
-  bucket.gather = comm_.all_gather(Lane::gather, name, own_sums, sums, counts);
+  bucket.gather = comm_.exchange(Lane::gather, bucket.name(), out, in);
 }
 
 }  // namespace lockstep

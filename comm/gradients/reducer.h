@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/tree/rounds.h"
 #include "comm/tree/shard_layout.h"
 
 namespace lockstep {
@@ -14,13 +15,15 @@ namespace lockstep {
 //
 // Each worker brings one arena a node of `maximal_subtrees(whole tree, own block)`: that node's gradients.
 // A bucket is scattered (all-to-all of slices), its slice folded along the fixed tree, and gathered; a small
-// one is all-gathered whole and folded by everyone. The bits are the same (rule 5).
+// one is all-gathered whole and folded by everyone. Where workers are many this goes in rounds: neighbours
+// first, whose sums their slices are, then groups of neighbours. The bits are the same (rule 5).
 class GradientReducer {
  public:
   struct Options {
     std::size_t bucket_bytes = 4 << 20;
     std::size_t small_bytes = 32 << 10;  // up to here a bucket goes in one all-gather
     bool overlap = true;                 // false: everything is sent in `finish`
+    int most_at_once = 32;               // workers that meet; where there are more, in rounds (tree/rounds.h)
   };
 
   // tensors: as plan_buckets has them.
@@ -47,30 +50,36 @@ class GradientReducer {
  private:
   struct Bucket;
 
-  void scatter(Bucket& bucket);
-  std::span<const float> pack(Bucket& bucket) const;
-  void fold(Bucket& bucket);
-  std::size_t own_node_count() const {
-    return present_nodes_[static_cast<std::size_t>(layout_.rank())].size();
-  }
+  static Range piece(const Bucket& bucket, const Round& round, Range range, std::size_t member);
+  void start_scatters();
+  void start_gathers();
+  bool advance_scatter(bool waits);
+  bool advance_gather(bool waits);
+  void scatter(Bucket& bucket, std::size_t number);
+  std::span<const float> outgoing(Bucket& bucket, std::size_t number) const;
+  void fold(Bucket& bucket, std::size_t number);
+  void gather(Bucket& bucket, std::size_t number);
 
   Communicator& comm_;
   ShardLayout layout_;
   std::vector<Range> tensors_;
   Options options_;
   std::vector<Range> nodes_;
+  std::vector<Round> rounds_;
   std::vector<Bucket> buckets_;
 
   // The step under way.
   std::vector<const float*> arenas_;
   float* out_ = nullptr;
-  Range tree_;                                     // over the present shards
-  std::vector<std::vector<Range>> present_nodes_;  // of each worker
+  std::int64_t present_ = 0;
   std::size_t ready_tensors_ = 0;
-  // Buckets go through three stages, each in index order, which is the same on all workers whatever finishes
-  // first: how many were scattered (started), folded (and their gather started), gathered.
+  // Buckets go through these stages, each in index order, which is the same on all workers whatever finishes
+  // first. How many are ready to go, had all scatters started, are folded, had all gathers started, are
+  // gathered.
+  std::size_t released_ = 0;
   std::size_t scattered_ = 0;
   std::size_t folded_ = 0;
+  std::size_t gathering_ = 0;
   std::size_t gathered_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <mpi.h>
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <numeric>
@@ -96,6 +97,13 @@ struct Descent {
   std::vector<int> children;
 };
 
+// Those to higher ranks first, so that not all send to the same one first.
+std::vector<Outgoing<std::byte>> beginning_behind(std::vector<Outgoing<std::byte>> sends, int rank) {
+  std::rotate(sends.begin(), std::ranges::upper_bound(sends, rank, {}, &Outgoing<std::byte>::to),
+              sends.end());
+  return sends;
+}
+
 class MpiCommunicator final : public Communicator {
  public:
   explicit MpiCommunicator(World world)
@@ -162,6 +170,22 @@ class MpiCommunicator final : public Communicator {
       each_other([&](int other) { exchange.receive(other, incoming[other]); });
       each_other([&](int other) { exchange.send(other, outgoing[other]); });
       std::ranges::copy(outgoing[rank()], incoming[rank()].begin());
+    });
+  }
+
+  std::unique_ptr<Operation> start_exchange(const CallSite& call, std::vector<Outgoing<std::byte>> sends,
+                                            std::vector<Incoming<std::byte>> receives) override {
+    Sizes send_sizes = none();
+    Sizes receive_sizes = none();
+    for (const auto& it : sends) send_sizes[static_cast<std::size_t>(it.to)] = it.data.size();
+    for (const auto& it : receives) receive_sizes[static_cast<std::size_t>(it.from)] = it.into.size();
+    return start(call, send_sizes, receive_sizes, [&](Exchange& exchange) {
+      for (const auto& it : receives) {
+        if (!it.into.empty()) exchange.receive(it.from, it.into);
+      }
+      for (const auto& it : beginning_behind(sends, rank())) {
+        if (!it.data.empty()) exchange.send(it.to, it.data);
+      }
     });
   }
 

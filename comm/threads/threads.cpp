@@ -13,21 +13,22 @@ namespace lockstep {
 
 namespace {
 
+using Targets = std::vector<std::span<std::byte>>;  // where the piece of each rank goes
+
 // Copies what the others brought once all have.
 class Delivery final : public Operation {
  public:
-  Delivery(Hub& hub, int rank, std::shared_ptr<const Meeting> meeting, std::span<std::byte> target)
-      : hub_(hub), rank_(rank), meeting_(std::move(meeting)), target_(target) {}
+  Delivery(Hub& hub, int rank, std::shared_ptr<const Meeting> meeting, Targets targets)
+      : hub_(hub), rank_(rank), meeting_(std::move(meeting)), targets_(std::move(targets)) {}
 
   bool poll() override {
     if (!meeting_->complete()) {
       hub_.check(rank_, *meeting_);
       if (!meeting_->complete()) return false;
     }
-    const auto& receives = meeting_->of(rank_).receives;
-    auto to = target_.begin();
-    for (int from = 0; from < static_cast<int>(receives.size()); ++from) {
-      to = std::ranges::copy(meeting_->of(from).piece_for(rank_), to).out;
+    for (int from = 0; from < static_cast<int>(targets_.size()); ++from) {
+      std::ranges::copy(meeting_->of(from).piece_for(rank_),
+                        targets_[static_cast<std::size_t>(from)].begin());
     }
     return true;
   }
@@ -38,7 +39,7 @@ class Delivery final : public Operation {
   Hub& hub_;
   int rank_;
   std::shared_ptr<const Meeting> meeting_;
-  std::span<std::byte> target_;
+  Targets targets_;
 };
 
 std::vector<std::byte> copy_of(std::span<const std::byte> bytes) {
@@ -74,8 +75,23 @@ class ThreadCommunicator final : public Communicator {
     return join({call, copy_of(send), std::move(send_byte_counts), std::move(receive_byte_counts)}, receive);
   }
 
+  std::unique_ptr<Operation> start_exchange(const CallSite& call, std::vector<Outgoing<std::byte>> sends,
+                                            std::vector<Incoming<std::byte>> receives) override {
+    Contribution mine{call, {}, nothing(), nothing()};
+    for (const auto& it : sends) {
+      mine.payload.insert(mine.payload.end(), it.data.begin(), it.data.end());
+      mine.sends[static_cast<std::size_t>(it.to)] = it.data.size();
+    }
+    Targets targets(mine.receives.size());
+    for (const auto& it : receives) {
+      mine.receives[static_cast<std::size_t>(it.from)] = it.into.size();
+      targets[static_cast<std::size_t>(it.from)] = it.into;
+    }
+    return join(std::move(mine), std::move(targets));
+  }
+
   std::unique_ptr<Operation> start_barrier(const CallSite& call) override {
-    return join({call, {}, {}, nothing()}, {});
+    return join({call, {}, {}, nothing()}, Targets());
   }
 
  private:
@@ -83,10 +99,22 @@ class ThreadCommunicator final : public Communicator {
     return std::vector<std::size_t>(static_cast<std::size_t>(size()));
   }
 
+  // Pieces that lie one behind the other.
   std::unique_ptr<Operation> join(Contribution contribution, std::span<std::byte> target) {
+    Targets targets;
+    targets.reserve(contribution.receives.size());
+    for (const std::size_t size : contribution.receives) {
+      targets.push_back(target.first(size));
+      target = target.subspan(size);
+    }
+    return join(std::move(contribution), std::move(targets));
+  }
+
+  std::unique_ptr<Operation> join(Contribution contribution, Targets targets) {
     const CallSite call = contribution.call;
     try {
-      return std::make_unique<Delivery>(hub_, rank(), hub_.join(rank(), std::move(contribution)), target);
+      return std::make_unique<Delivery>(hub_, rank(), hub_.join(rank(), std::move(contribution)),
+                                        std::move(targets));
     } catch (const CommError& error) {
       fail(call, error.what());
     }

@@ -8,17 +8,22 @@
 
 #include "comm/communicator.h"
 #include "comm/tree/fixed_tree.h"
+#include "comm/tree/rounds.h"
 
 namespace lockstep {
 
 // Merges per-shard values of `width` doubles into one value a group of shards, over all workers, in one
-// exchange: fold the maximal subtrees of the own block, all-gather the nodes, fold the rest. Groups are
-// [0, k), [k, 2k), …, each with its own fixed tree (rule 4). A group inside one worker's block needs no
-// exchange, and an exchange that no group needs does not happen.
+// exchange: fold the maximal subtrees of the own block, all-gather the nodes, fold the rest. More than eight
+// workers that share one group meet in rounds instead (rounds.h), since that many messages at once cost more
+// than the way back and forth: the bits are the same. Groups are [0, k), [k, 2k), …, each with its own fixed
+// tree (rule 4). A group inside one worker's block needs no exchange, and an exchange that no group needs
+// does not happen.
 class TreeExchange {
  public:
   // `group`: shards a group spans, 1 … layout.shards(); the last group may be shorter.
-  TreeExchange(const ShardLayout& layout, std::int64_t group);
+  // most_at_once: workers that meet; where more share the one group, they do so in rounds of four, or of
+  // fewer.
+  TreeExchange(const ShardLayout& layout, std::int64_t group, int most_at_once = 8);
 
   std::int64_t groups() const;
   Range group(std::int64_t index) const;
@@ -49,8 +54,13 @@ class TreeExchange {
   void gather(Communicator& comm, std::string_view name, std::int64_t present, std::size_t width,
               std::span<const double> leaves, bool all_groups);
 
+  // Where all shards are one group: folds it, in rounds, from the own block's value.
+  void run_in_rounds(Communicator& comm, std::string_view name, std::int64_t present,
+                     std::span<const double> own, const Combine& combine, std::span<double> result);
+
   ShardLayout layout_;
   std::int64_t group_;
+  std::vector<Round> rounds_;
   std::vector<double> mine_;
   std::vector<double> all_;  // the nodes of all workers, in the order of their shards
 };

@@ -114,6 +114,29 @@ inline void all_to_all_delivers_each_piece(Communicator& comm) {
   }
 }
 
+// Each worker sends to those before it, by as many elements as its rank, and nothing to rank 0.
+inline void exchange_reaches_some(Communicator& comm) {
+  for (const std::size_t unit : {std::size_t{0}, std::size_t{1}, std::size_t{20'001}}) {
+    const auto data = message(comm.rank(), 7, unit * static_cast<std::size_t>(comm.rank()));
+    std::vector<Outgoing<std::int32_t>> out;
+    for (int to = 1; to < comm.rank(); ++to) out.push_back({to, data});
+    std::vector<std::vector<std::int32_t>> received(static_cast<std::size_t>(comm.size()));
+    std::vector<Incoming<std::int32_t>> in;
+    for (int from = comm.rank() + 1; comm.rank() > 0 && from < comm.size(); ++from) {
+      auto& into = received[static_cast<std::size_t>(from)];
+      into.assign(unit * static_cast<std::size_t>(from), -1);
+      in.push_back({from, into});
+    }
+    comm.exchange(Lane::scatter, "some", out, in).wait();
+    for (const auto& it : in) {
+      const auto expected = message(it.from, 7, it.into.size());
+      EXPECT_TRUE(same_bits(std::span<const std::int32_t>(it.into), view(expected)))
+          << it.from << ", unit " << unit;
+    }
+  }
+  comm.barrier(Lane::scatter, "still usable").wait();
+}
+
 inline void sums_of_integers_are_exact(Communicator& comm) {
   const std::vector<std::size_t> one_each(static_cast<std::size_t>(comm.size()), 1);
   const std::vector<double> mine = {static_cast<double>(comm.rank() + 1)};
@@ -209,6 +232,12 @@ inline void arguments_that_do_not_fit_are_refused_by_name(Communicator& comm) {
   EXPECT_TRUE(refused([&] { return comm.broadcast(Lane::gather, "odd", std::span(all), comm.size()); }));
   EXPECT_TRUE(refused(
       [&] { return comm.all_to_all(Lane::gather, "odd", view(mine), too_few, std::span(all), ones); }));
+  const auto exchange = [&](int to, int from) {
+    return comm.exchange<int>(Lane::gather, "odd", {{to, mine}}, {{from, std::span(all)}});
+  };
+  EXPECT_TRUE(refused([&] { return exchange(comm.rank(), 0); }));
+  EXPECT_TRUE(refused([&] { return exchange(comm.size(), 0); }));
+  EXPECT_TRUE(refused([&] { return exchange((comm.rank() + 1) % comm.size(), comm.rank()); }));
   comm.barrier(Lane::gather, "still usable").wait();
 }
 
@@ -217,9 +246,12 @@ inline void arguments_that_do_not_fit_are_refused_by_name(Communicator& comm) {
 inline void tree_exchange_gives_the_bits_of_one_worker(Communicator& comm) {
   Random random(20);
   for (int trial = 0; trial < 60; ++trial) {
-    const std::int64_t shards = random.integer(1, 19);
+    // In every third trial all workers' blocks are nodes alike, and they meet in rounds where they are many.
+    const bool in_rounds = trial % 3 == 0;
+    const std::int64_t shards = in_rounds ? comm.size() << random.integer(0, 2) : random.integer(1, 19);
     const std::int64_t batch = random.integer(1, 40);
-    const std::int64_t group = random.integer(1, shards);
+    const std::int64_t group = in_rounds ? shards : random.integer(1, shards);
+    const int most_at_once = in_rounds ? 2 : 8;
     const bool all_groups = random.integer(0, 1) == 1;
     const auto channels = static_cast<std::size_t>(random.integer(0, 5));
     const std::size_t width = 2 * channels;
@@ -233,7 +265,7 @@ inline void tree_exchange_gives_the_bits_of_one_worker(Communicator& comm) {
     };
     const Combine combine = trial % 2 == 0 ? sum_of(width) : moments_of(channels, samples);
 
-    TreeExchange exchange(layout, group);
+    TreeExchange exchange(layout, group, most_at_once);
     std::vector<double> own;
     for (std::int64_t shard = layout.block().begin; shard < layout.block().end; ++shard) {
       const auto& leaf = leaves[static_cast<std::size_t>(shard)];
@@ -298,7 +330,8 @@ inline void reduce_step(GradientReducer& reducer, std::int64_t present, bool in_
 inline void reducer_gives_the_bits_of_one_worker(Communicator& comm) {
   Random random(30);
   for (int trial = 0; trial < 24; ++trial) {
-    const std::int64_t shards = random.integer(1, 13);
+    const bool in_rounds = trial % 2 == 0;
+    const std::int64_t shards = in_rounds ? comm.size() << random.integer(0, 2) : random.integer(1, 13);
     const std::vector<Range> tensors = random_tensors(random);
     const auto elements = static_cast<std::size_t>(tensors.empty() ? 0 : tensors.back().end);
     GradientReducer::Options options;
@@ -307,6 +340,7 @@ inline void reducer_gives_the_bits_of_one_worker(Communicator& comm) {
     options.small_bytes =
         std::array<std::size_t, 3>{0, 2'000, 1 << 20}[static_cast<std::size_t>(random.integer(0, 2))];
     options.overlap = random.integer(0, 3) != 0;
+    if (in_rounds) options.most_at_once = trial % 4 == 0 ? 2 : 4;
     GradientReducer reducer(comm, ShardLayout(shards, comm.size(), comm.rank()), tensors, options);
     for (int step = 0; step < 3; ++step) {
       const std::int64_t present = step == 0 ? shards : random.integer(1, shards);
@@ -326,6 +360,7 @@ inline std::vector<Behaviour> transport_behaviours() {
       {"all_gather_brings_everyone_the_same", suite::all_gather_brings_everyone_the_same},
       {"all_gather_takes_counts_that_differ", suite::all_gather_takes_counts_that_differ},
       {"all_to_all_delivers_each_piece", suite::all_to_all_delivers_each_piece},
+      {"exchange_reaches_some", suite::exchange_reaches_some},
       {"sums_of_integers_are_exact", suite::sums_of_integers_are_exact},
       {"barriers_can_be_repeated", suite::barriers_can_be_repeated},
       {"many_collectives_may_be_under_way_on_a_lane", suite::many_collectives_may_be_under_way_on_a_lane},
