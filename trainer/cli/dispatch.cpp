@@ -10,6 +10,7 @@
 
 #include "comm/base/error.h"
 #include "comm/base/leave.h"
+#include "comm/base/told_error.h"
 #include "comm/mpi/mpi.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/config/nearest.h"
@@ -101,6 +102,8 @@ int run_shared(const CommandTable& table, const std::vector<std::string>& argume
 int dispatch(const CommandTable& table, const std::vector<std::string>& arguments) {
   try {
     return run_shared(table, arguments);
+  } catch (const ToldError& error) {
+    return static_cast<int>(error.code());
   } catch (const CommError& error) {
     tell(error.code(), false, error.what());
     leave_process(error.code());

@@ -23,9 +23,9 @@ struct CommandTable {
 
 // Runs the command that `arguments` name and answers the exit code of the process. Knows --help and
 // --version; every exception becomes a message on standard error and its exit code. What all workers meet
-// alike (usage, data, divergence, states that differ) is told by rank 0 alone; a lost peer and a bug by
-// whoever meets them.
-// After a CommError the process ends here, without unwinding further: its peers may never answer.
+// alike (usage, data, divergence, states that differ) is told by rank 0 alone, unless it is a ToldError; a
+// lost peer and a bug by whoever meets them. After a CommError the process ends here, without unwinding
+// further: its peers may never answer.
 int dispatch(const CommandTable& table, const std::vector<std::string>& arguments);
 
 }  // namespace lockstep

@@ -4,9 +4,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <exception>
 
+#include "comm/base/leave.h"
 #include "comm/base/log.h"
+#include "comm/base/told_error.h"
 #include "comm/mpi/mpi.h"
 #include "comm/single/single.h"
 #include "comm/threads/threads.h"
@@ -69,8 +72,8 @@ std::string name_of(const Workers& workers) {
   return fmt::format("this run of {} worker(s)", workers.count);
 }
 
-// What all workers threw alike is kept until MPI has ended in order, which waits for all: a launcher kills
-// those that still run when the first one leaves with an error, among them perhaps the one that tells it.
+// What all workers threw alike is told before MPI ends, which waits for all: a launcher kills those that
+// still run soon after the first one left with an error, among them perhaps the one that has yet to tell it.
 void run_mpi(const std::function<void(Communicator&)>& worker) {
   met = true;
   std::exception_ptr alike;
@@ -79,8 +82,10 @@ void run_mpi(const std::function<void(Communicator&)>& worker) {
       worker(comm);
     } catch (const CommError&) {
       throw;
-    } catch (const Error&) {
-      alike = std::current_exception();
+    } catch (const Error& error) {
+      if (comm.rank() == 0) fmt::print(stderr, "{}\n", error.what());
+      flush_output();
+      alike = std::make_exception_ptr(ToldError(error.code(), error.what()));
     } catch (const std::exception& error) {
       if (const std::string lack = lacking(error); !lack.empty()) {
         spdlog::critical("{} (rank {}, {})", lack, comm.rank(), comm.phase());

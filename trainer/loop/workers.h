@@ -24,13 +24,15 @@ struct Workers {
 // there are more workers than shards.
 Workers choose_workers(const Config& config, std::optional<int> requested);
 
-// Tells the other processes of a launcher that this one failed before its worker could run, and throws what
-// all of them throw alike. Returns where there is nobody to tell, or the workers met already.
+// Lets the other processes of a launcher know that this one failed before its worker could run; rank 0 tells
+// it, and all throw it alike as a ToldError. Returns where there is nobody to tell, or the workers met
+// already.
 void share_failure(const std::exception_ptr& failure);
 
 // Runs `worker` on every worker of this process, ready to compute, with the timeout of the configuration, and
 // returns when all have ended. What all workers throw alike (usage, data, divergence, states that differ) is
-// thrown here, and so is a CommError; anything else is a bug of one worker, and ends the job.
+// thrown here, over MPI as a ToldError: rank 0 has told it, as others may leave, and have it killed, before
+// this returns. So is a CommError; anything else is a bug of one worker, and ends the job.
 void run_workers(const Workers& workers, const CommConfig& config,
                  const std::function<void(Communicator&)>& worker);
 
