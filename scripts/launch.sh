@@ -54,12 +54,19 @@ for argument; do
   [[ $argument == --overwrite || $argument == --resume ]] || again+=("$argument")
 done
 
-run_dir=$("${launch[-1]}" config "${again[@]:1}" 2>/dev/null | sed -n 's/^run_dir: *//p') || true
+config=$("${launch[-1]}" config "${again[@]:1}" 2>/dev/null) || true
+run_dir=$(sed -n 's/^run_dir: *//p' <<<"$config")
 if [[ $run_dir == \"*\" ]]; then # with JSON's escapes; what %b does not know of these is \"
   quoted=${run_dir:1:-1}
   printf -v run_dir %b "${quoted//\\\"/\"}"
 fi
 again+=(--resume)
+# Hosts come up, or give up, within the time that workers give each other.
+timeout_s=$(sed -n 's/^  timeout_s: *//p' <<<"$config")
+if [[ -z ${LOCKSTEP_START_S-} && -n $timeout_s ]]; then
+  LOCKSTEP_START_S=$(awk "BEGIN { print int($timeout_s) + 5 }")
+  export LOCKSTEP_START_S
+fi
 # Which file is there, so that another one, or the same one written anew, is told from it.
 version() { stat -c '%i %y' "$run_dir/$1" 2>/dev/null || echo none; }
 newest() { version checkpoints/latest; }

@@ -11,12 +11,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import breaking
-from breaking import LOCKSTEP, Drill, after_a_step, in_a_step, while_saving
+from breaking import LOCKSTEP, Drill, after_a_step, in_a_step, until, while_saving
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "cluster"))
+from binary import LAUNCH  # noqa: E402
 from hosts import TwoHosts, missing  # noqa: E402
 from table import print_table  # noqa: E402
 
@@ -39,6 +41,14 @@ class Job(breaking.Job):
         """With launchers, daemons, and what watches over them."""
         ranks = super().processes()
         return {pid: ranks.get(pid) for host in self.hosts for pid in host.processes()}
+
+
+class LaunchedJob(Job):
+    """By launch.sh, once: that knows comm.timeout_s, from which it follows how long hosts may take to come up."""
+
+    def __init__(self, folder, hosts, slots):
+        super().__init__(folder, hosts, slots)
+        self.command = [LAUNCH, *self.command[1:3], "--restarts", "0", *self.command[3:]]
 
 
 def link_cut(job, dice):
@@ -72,6 +82,12 @@ def worker_stopped(job, dice):
     return victim
 
 
+def as_daemons_start(job, dice):
+    """From when the far daemon's shell is there to about when it has reported to mpirun."""
+    until(lambda: job.over() or job.hosts.second.processes(), 60, pause=0.001)
+    time.sleep(dice.uniform(0, 0.15))
+
+
 MOMENTS = [in_a_step, after_a_step, while_saving]
 DRILLS = [
     Drill("link_cut", link_cut, r"(nothing|no word) from [^;]*rank \d on host-|lost communication", MOMENTS),
@@ -94,9 +110,14 @@ def main():
                 return breaking.trial(drill, dice, lambda folder: Job(folder, hosts, dice.choice([1, 2]), used))
         return with_hosts
 
+    def while_starting(dice):
+        with TwoHosts() as hosts:
+            return breaking.trial(at_start, dice, lambda folder: LaunchedJob(folder, hosts, 1))
+
     jobs = {drill.name: once(drill) for drill in DRILLS}
+    at_start = Drill("link_cut_while_starting", link_cut, "", [as_daemons_start])
     no_message = Drill("link_cut_no_worker_near", link_cut, "", MOMENTS)
-    breaking.main(options, {**jobs, no_message.name: once(no_message, far_only=True)})
+    breaking.main(options, {**jobs, at_start.name: while_starting, no_message.name: once(no_message, far_only=True)})
 
 
 if __name__ == "__main__":
