@@ -147,6 +147,12 @@ StepCount count_steps(const Config& config, std::int64_t samples) {
   return steps;
 }
 
+bool is_due(const std::optional<std::int64_t>& every_epochs, const std::optional<std::int64_t>& every_steps,
+            std::int64_t step, const StepCount& steps) {
+  const std::int64_t every = every_steps ? *every_steps : every_epochs.value_or(1) * steps.per_epoch;
+  return step == steps.total || step % every == 0;
+}
+
 void check_variance(const Config& config, const Model& model, std::int64_t samples, const StepCount& steps) {
   const std::int64_t precise =
       config.normalization.keeps_precise() ? config.normalization.precise_batches : 0;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "layers/model/model.h"
 #include "trainer/config/schema.h"
@@ -41,6 +42,11 @@ struct StepCount {
 };
 // Of a run over `samples` training samples. Throws UsageError where there would be none.
 StepCount count_steps(const Config& config, std::int64_t samples);
+
+// Whether something that happens every so many epochs (1, if neither is given) or steps, and at the end,
+// happens after `step` steps.
+bool is_due(const std::optional<std::int64_t>& every_epochs, const std::optional<std::int64_t>& every_steps,
+            std::int64_t step, const StepCount& steps);
 
 // Throws UsageError, naming step and layer and the remedies, where a batch_norm of the run would see a single
 // value of a channel in a group, whose variance is undefined: in training, or where precise statistics are
