@@ -6,6 +6,8 @@ The environment names the binary: LOCKSTEP=build/release/lockstep.
 """
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +130,30 @@ def threads_of_one_process_are_told_too(room):
     result = room.train("--workers", "2")
     require_line(result, "2 workers on 1 host")
     require_line(result, "messages: memory of one process within a host")
+
+
+def programs(result):
+    """What the refusal says of each rank's program: {rank: digest}."""
+    return dict(re.findall(rf"^  rank (\d) on {HOST}: .*; program (\w+)$", result.err, re.MULTILINE))
+
+
+@cases
+def another_build_of_the_program_is_refused_by_name(room):
+    """So is one of somebody else's: what is compared is the file that runs, to its last byte."""
+    other = room.folder / "program"
+    shutil.copy(LOCKSTEP, other)
+    train = ["train", room.config, "--overwrite"]
+    same = launch([other, *train], [LOCKSTEP, *train])
+    expect(same.code == 0, f"equal files are refused: {same.command}\n{same.err}")
+    with other.open("ab") as file:
+        file.write(b"\0")
+    before = room.snapshot()
+    for arguments in [train, ["bench", "step", room.config]]:
+        result = launch([other, *arguments], [LOCKSTEP, *arguments])
+        expect(result.code == USAGE, f"code {result.code} from {result.command}\n{result.err}")
+        expect(len(result.lines_with("hosts differ in what the bits of a result depend on")) == 1, result.err)
+        expect(len(set(programs(result).values())) == 2, f"does not tell them apart: {result.err}")
+    expect(room.snapshot() == before, f"something was written: {result.err}")
 
 
 @cases

@@ -190,7 +190,7 @@ void require_equal_hosts(Communicator& comm) {
   if (differences.empty()) return;
   throw UsageError(fmt::format(
       "the workers' hosts differ in what the bits of a result depend on:{}\nStart the job on hosts of "
-      "one kind.",
+      "one kind, with the same file as the program on all of them.",
       differences));
 }
 
