@@ -18,8 +18,7 @@ namespace lockstep {
 namespace {
 
 constexpr std::size_t smallest = 64, largest_size = 16 << 20;
-constexpr int windows = 7;
-constexpr double window_seconds = 0.03;
+constexpr double short_window_seconds = 0.03;
 
 // Both sums of an array of this size, over all workers.
 class Sums {
@@ -96,10 +95,10 @@ std::vector<AllreduceSize> measure_allreduce(Communicator& comm, const Config& c
     };
     const auto tree = timed(&Sums::tree);
     const auto mpi = timed(&Sums::mpi);
-    const std::int64_t calls = calls_in(window_seconds, tree);
+    const std::int64_t calls = calls_in(short_window_seconds, tree);
     mpi(calls);  // warms up
     AllreduceSize& size = sizes.emplace_back(AllreduceSize{.bytes = bytes, .tree = {}, .mpi = {}});
-    for (int window = 0; window < windows; ++window) {
+    for (int window = 0; window < bench_windows; ++window) {
       size.tree.push_back(tree(calls) / static_cast<double>(calls));
       size.mpi.push_back(mpi(calls) / static_cast<double>(calls));
     }

@@ -6,9 +6,6 @@
 namespace lockstep {
 namespace {
 
-constexpr int windows = 7;
-constexpr double window_seconds = 1;
-
 Config synchronized(Config config) {
   config.normalization.sync = "global";
   return config;
@@ -31,11 +28,11 @@ NormReport measure_norm(Communicator& comm, const Config& config, const InputFac
         "step with bench step");
   }
   NormReport report;
-  report.steps_per_window = global.steps_in(window_seconds);
+  report.steps_per_window = global.steps_in(bench_window_seconds);
   BenchedStep local(comm, without_exchange(config), input);
-  local.steps_in(window_seconds);  // warms up
+  local.steps_in(bench_window_seconds);  // warms up
   const auto steps = static_cast<double>(report.steps_per_window);
-  for (int window = 0; window < windows; ++window) {
+  for (int window = 0; window < bench_windows; ++window) {
     report.global.push_back(global.seconds(report.steps_per_window) / steps);
     report.local.push_back(local.seconds(report.steps_per_window) / steps);
   }

@@ -17,9 +17,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int windows = 7;
-constexpr double window_seconds = 1;
-
 std::string_view name_of(BarePrimitive::Pass pass) {
   switch (pass) {
     case BarePrimitive::Pass::forward:
@@ -76,14 +73,14 @@ PeakReport measure_peak(Communicator& comm, const Config& config, const InputFac
     refuse_reference(bare->entries());
   });
 
-  const std::int64_t steps = step.steps_in(window_seconds);
+  const std::int64_t steps = step.steps_in(bench_window_seconds);
   time_primitives(*bare, 1);
   PeakReport report;
   for (const auto& about : bare->entries()) {
     report.primitives.push_back(
         {about.layer, std::string(name_of(about.pass)), implementation_of(about), {}});
   }
-  for (int window = 0; window < windows; ++window) {
+  for (int window = 0; window < bench_windows; ++window) {
     report.steps.push_back(step.seconds(steps) / static_cast<double>(steps));
     std::vector<double> seconds;
     const double all = seconds_together(comm, [&] { seconds = time_primitives(*bare, steps); });

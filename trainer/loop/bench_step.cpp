@@ -19,8 +19,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int warm_up_steps = 3;
-constexpr int windows = 7;
-constexpr double window_seconds = 1;
 
 LoadedBatch random_batch(const Config& config, const InputFacts& input, const ShardLayout& layout) {
   LoadedBatch batch;
@@ -124,8 +122,8 @@ StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFac
                         const TrainingData* training) {
   BenchedStep step(comm, config, input, training);
   StepSpeed speed;
-  speed.steps_per_window = step.steps_in(window_seconds);
-  for (int window = 0; window < windows; ++window) {
+  speed.steps_per_window = step.steps_in(bench_window_seconds);
+  for (int window = 0; window < bench_windows; ++window) {
     const double taken = step.seconds(speed.steps_per_window);
     speed.images_per_s.push_back(static_cast<double>(speed.steps_per_window * config.batch.global) / taken);
   }

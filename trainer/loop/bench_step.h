@@ -16,6 +16,11 @@
 
 namespace lockstep {
 
+// What is measured, or compared in turn, is so in as many windows, of which the median counts. Those of steps
+// are so long.
+inline constexpr int bench_windows = 7;
+inline constexpr double bench_window_seconds = 1;
+
 // Seconds that `work` takes on the slowest worker, from barrier to barrier. Collective; the same everywhere.
 double seconds_together(Communicator& comm, const std::function<void()>& work);
 
