@@ -4,7 +4,8 @@
 scripts/bench_peers.sh installs the peers and starts this. A round starts each of them once, alone on the machine: it
 warms up, and its rate is the median of some windows of about a second. Who goes first changes from round to round. A
 ratio is lockstep's rate by the peer's in the same round; its median and its least and greatest over the rounds are
-told. What cannot be measured here is told by name, with the reason.
+told. Beside it stands the peak memory of a process (the kernel's ru_maxrss), the median of the rounds, where both sides
+tell it. What cannot be measured here is told by name, with the reason.
 """
 
 import argparse
@@ -115,6 +116,7 @@ def measure_row(row, settings, rounds, tell, run=measure):
     """The row's numbers, or {"skipped": reason} where lockstep or all its peers cannot be measured."""
     contenders = {"lockstep": row.ours(settings), **row.peers}
     rates = {name: [] for name in contenders}
+    memory = {name: [] for name in contenders}
     versions, skipped = {}, {}
     for round_ in range(rounds):
         names = list(contenders)
@@ -132,12 +134,15 @@ def measure_row(row, settings, rounds, tell, run=measure):
                     return {"skipped": f"lockstep: {reason}"}
                 continue
             rates[name].append(report["images_per_s"])
+            if "peak_memory_mib" in report:
+                memory[name].append(report["peak_memory_mib"])
             versions[name] = report.get("version", "")
             tell(f"  round {round_ + 1}, {name}: {report['images_per_s']:.1f} images/s")
     ours = rates.pop("lockstep")
     if not rates:
         return {"skipped": "; ".join(f"{name}: {reason}" for name, reason in skipped.items())}
     numbers = {"model": row.model, "images_per_worker": row.batch, "rounds": rounds, **judge(ours, rates)}
+    numbers["peak_memory_mib"] = {name: statistics.median(each) for name, each in memory.items() if each}
     numbers["versions"] = {name: version for name, version in versions.items() if version}
     return {**numbers, "skipped_peers": skipped} if skipped else numbers
 
@@ -153,6 +158,9 @@ def describe(name, numbers):
             ratio = rate["ratio"]
             line += f"  lockstep is {ratio['median']:.2f} x ({ratio['min']:.2f} to {ratio['max']:.2f})"
         lines.append(line)
+    memory = numbers["peak_memory_mib"]
+    lines += [f"{name:<17} {who:<29} {mib:9.0f} MiB at its peak  lockstep takes {memory['lockstep'] / mib:.2f} x"
+              for who, mib in memory.items() if who != "lockstep" and "lockstep" in memory]
     return lines
 
 

@@ -11,7 +11,6 @@ on random images in memory.
 import argparse
 import json
 import os
-import resource
 import statistics
 import time
 
@@ -103,7 +102,7 @@ def main():
         "images_per_s": statistics.median(rates), "min": min(rates), "max": max(rates),
         "version": f"Keras {keras.__version__} on TensorFlow {tensorflow.__version__}", "model": "resnet20",
         "batch_per_rank": options.batch, "ranks": DEVICES, "threads": 1, "windows": len(rates),
-        "steps_per_window": steps, "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        "steps_per_window": steps}))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ def step_tells_a_rate(_):
     told = bench_json("step", "--model", "mlp", "--batch", "16", "--workers", "2")
     expect(0 < told["min"] <= told["images_per_s"] <= told["max"], told)
     expect((told["model"], told["batch"], told["shards"], told["workers"]) == ("mlp", 16, 8, 2), told)
+    expect(0 < told["first_step_s"] < 150 and 1 < told["peak_memory_mib"] < 10000, told)
 
 
 @cases
@@ -148,6 +149,19 @@ def peers_ratios_are_those_of_a_round(_):
     expect(other == {"median": 4, "min": 1, "max": 6}, other)
     expect(row["against_fastest"] == {"median": 1, "min": 1, "max": 3}, row["against_fastest"])
     expect(row["images_per_s"]["lockstep"] == {"median": 20, "min": 10, "max": 30}, row)
+
+
+@cases
+def peers_memory_is_told_where_both_tell_it(_):
+    def run(command):
+        memory = {"peak_memory_mib": 100 if "bench" in command else 250} if command[0] != "silent" else {}
+        return {"images_per_s": 1, **memory}
+
+    row = compare.Row("cnn", 64, (28, 28, 1), 10, {"one": ["one"], "silent": ["silent"]})
+    numbers = compare.measure_row(row, [], 3, lambda line: None, run)
+    expect(numbers["peak_memory_mib"] == {"lockstep": 100, "one": 250}, numbers)
+    told = [line for line in compare.describe("cnn-64", numbers) if "MiB" in line]
+    expect(len(told) == 1 and "one" in told[0] and "0.40 x" in told[0], told)
 
 
 @cases

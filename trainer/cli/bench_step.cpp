@@ -5,8 +5,14 @@
 
 #include "trainer/cli/bench.h"
 #include "trainer/loop/bench_step.h"
+#include "trainer/loop/memory.h"
 
 namespace lockstep {
+namespace {
+
+constexpr double mebibyte = 1 << 20;
+
+}  // namespace
 
 std::string bench_step(Communicator& comm, const Bench& bench) {
   const Config& config = bench.config;
@@ -21,10 +27,11 @@ std::string bench_step(Communicator& comm, const Bench& bench) {
   if (!bench.json) {
     return fmt::format(
         "{} on {}{}: {:.0f} images/s (min {:.0f}, max {:.0f}); batch {}, {} shards, {} worker(s) of {} "
-        "thread(s), {} windows of {} steps",
+        "thread(s), {} windows of {} steps; first step done {:.2f} s after the start, at most {} a process",
         model_name(config), to_string(input.shape), bench.real_data ? " of the data set" : "", rate.median,
         rate.min, rate.max, config.batch.global, config.batch.shards, comm.size(), config.threads,
-        speed.images_per_s.size(), speed.steps_per_window);
+        speed.images_per_s.size(), speed.steps_per_window, speed.first_step_s,
+        readable_bytes(static_cast<std::size_t>(speed.peak_memory_bytes)));
   }
   return nlohmann::ordered_json{{"images_per_s", rate.median},
                                 {"min", rate.min},
@@ -36,7 +43,9 @@ std::string bench_step(Communicator& comm, const Bench& bench) {
                                 {"workers", comm.size()},
                                 {"threads", config.threads},
                                 {"windows", speed.images_per_s.size()},
-                                {"steps_per_window", speed.steps_per_window}}
+                                {"steps_per_window", speed.steps_per_window},
+                                {"first_step_s", speed.first_step_s},
+                                {"peak_memory_mib", static_cast<double>(speed.peak_memory_bytes) / mebibyte}}
       .dump();
 }
 

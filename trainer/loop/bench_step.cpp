@@ -10,6 +10,7 @@
 #include "trainer/loop/agree.h"
 #include "trainer/loop/memory.h"
 #include "trainer/loop/next_batch.h"
+#include "trainer/loop/own_process.h"
 #include "trainer/loop/session.h"
 #include "trainer/optim/clip.h"
 
@@ -39,6 +40,10 @@ LoadedBatch random_batch(const Config& config, const InputFacts& input, const Sh
   return batch;
 }
 
+double largest_seconds(Communicator& comm, double seconds) {
+  return static_cast<double>(largest(comm, "seconds", std::llround(seconds * 1e9))) * 1e-9;
+}
+
 Config whole_batches(Config config) {
   config.data.drop_last = true;
   return config;
@@ -51,8 +56,8 @@ double seconds_together(Communicator& comm, const std::function<void()>& work) {
   const auto start = Clock::now();
   work();
   comm.barrier(Lane::statistics, "window").wait();
-  const std::chrono::nanoseconds taken = Clock::now() - start;
-  return static_cast<double>(largest(comm, "window", taken.count())) * 1e-9;
+  const std::chrono::duration<double> taken = Clock::now() - start;
+  return largest_seconds(comm, taken.count());
 }
 
 TrainingData open_training_data(Communicator& comm, const Config& config) {
@@ -122,11 +127,14 @@ StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFac
                         const TrainingData* training) {
   BenchedStep step(comm, config, input, training);
   StepSpeed speed;
+  step.seconds(1);
+  speed.first_step_s = largest_seconds(comm, seconds_since_process_start());
   speed.steps_per_window = step.steps_in(bench_window_seconds);
   for (int window = 0; window < bench_windows; ++window) {
     const double taken = step.seconds(speed.steps_per_window);
     speed.images_per_s.push_back(static_cast<double>(speed.steps_per_window * config.batch.global) / taken);
   }
+  speed.peak_memory_bytes = largest(comm, "peak memory", peak_memory());
   return speed;
 }
 

@@ -65,6 +65,8 @@ class BenchedStep {
 struct StepSpeed {
   std::vector<double> images_per_s;  // one a window, over all workers
   std::int64_t steps_per_window = 0;
+  double first_step_s = 0;             // from the start of the last process to the end of its first step
+  std::int64_t peak_memory_bytes = 0;  // of the process that took most
 };
 // Collective; the same answer on all workers.
 StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input,
