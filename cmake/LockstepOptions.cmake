@@ -7,8 +7,13 @@ add_library(lockstep_options INTERFACE)
 target_compile_features(lockstep_options INTERFACE cxx_std_20)
 target_include_directories(lockstep_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
 target_compile_options(lockstep_options INTERFACE
-  -march=x86-64-v3 -ffp-contract=off
-  $<BUILD_INTERFACE:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror>)
+  $<$<COMPILE_LANGUAGE:CXX>:-march=x86-64-v3 -ffp-contract=off>
+  $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror>>)
+# nvcc's own warnings, and those of the compiler behind it; what it makes for that one is not pedantic. --fmad=false is
+# for GPUs what -ffp-contract=off is for processors.
+target_compile_options(lockstep_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false -Xcompiler=-march=x86-64-v3,-ffp-contract=off>
+  $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Werror>>)
 
 foreach(sanitizer IN LISTS LOCKSTEP_SANITIZE)
   target_compile_options(lockstep_options INTERFACE
