@@ -16,6 +16,7 @@ class Conv2d : public Layer {
   Conv2d(const std::string& name, const SampleShape& input, const Conv2dSpec& spec);
   std::string_view type() const override { return "conv2d"; }
   BackwardReads backward_reads() const override { return {.input = true, .output = false}; }
+  bool joins() const override { return true; }
   std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const override;
 
  private:

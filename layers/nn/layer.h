@@ -39,6 +39,8 @@ class Layer {
   virtual std::string_view type() const = 0;  // as a layer list calls it
   virtual Kind kind() const { return Kind::compute; }
   virtual BackwardReads backward_reads() const { return {}; }
+  // Whether its kernels take an epilogue: the add and the ReLU that follow it.
+  virtual bool joins() const { return false; }
   // Compiled for one number of samples. A batch_norm has no kernel: the plan runs it.
   virtual std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const = 0;
 

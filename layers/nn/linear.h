@@ -12,6 +12,7 @@ class LinearLayer : public Layer {
   LinearLayer(std::string name, const SampleShape& input, const LinearSpec& spec);
   std::string_view type() const override { return "linear"; }
   BackwardReads backward_reads() const override { return {.input = true, .output = false}; }
+  bool joins() const override { return true; }
   std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const override;
 
  private:

@@ -13,6 +13,13 @@
 
 namespace lockstep {
 
+// What a convolution or a linear layer does with a result before it stores it: adds inputs[1], then applies
+// ReLU.
+struct Epilogue {
+  bool residual = false;
+  bool relu = false;
+};
+
 // What a kernel is made for. Its primitives are created for exactly this shard shape, on one thread, outside
 // any parallel region (rule 2).
 struct KernelShape {
@@ -20,6 +27,7 @@ struct KernelShape {
   int threads = 1;                 // threads that may run it at once, each with its own index
   bool training = true;            // false: `backward` is never called, dropout passes its input through
   Element element = Element::f32;  // of activations and their gradients
+  Epilogue epilogue{};             // of a layer that joins what follows (Layer::joins), where not training
 };
 
 // Which shard of which step, for what must not depend on who computes it.

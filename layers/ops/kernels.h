@@ -11,6 +11,10 @@
 // for bf16 (KernelShape::element): those read and write it and compute in fp32, sums in fp32 or better.
 namespace lockstep {
 
+// Convolution and linear layers take an epilogue (KernelShape). Its residual may lie where the output goes,
+// which saves a copy. Its ReLU makes negative values x · 2⁻⁶⁴: nothing beside the others, but NaN stays NaN,
+// which oneDNN's max(x, 0) makes 0.
+
 struct Convolution {
   SampleShape in;
   SampleShape out;

@@ -47,10 +47,12 @@ std::unique_ptr<Kernel> make_convolution(const Convolution& convolution, const K
   w.weight = Desc(weight, f32, plain);
   if (convolution.bias) w.bias = Desc({convolution.out.channels}, f32, Memory::format_tag::x);
   w.destination = image(convolution.out);
+  w.residual = shape.epilogue.residual;
 
   const auto kind = shape.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   const auto forward = onednn::describe_forward<dnnl::convolution_forward>(
-      kind, direct, w.source, any, w.bias, w.destination, stride, padding, padding);
+      onednn::attributes(shape.epilogue), kind, direct, w.source, any, w.bias, w.destination, stride, padding,
+      padding);
   w.forward = forward;
   if (shape.training) {
     w.backward_data = onednn::describe_backward<dnnl::convolution_backward_data>(

@@ -23,10 +23,11 @@ std::unique_ptr<Kernel> make_linear(const Linear& linear, const KernelShape& sha
   w.weight = Desc({linear.out, linear.in}, f32, Memory::format_tag::oi);
   if (linear.bias) w.bias = Desc({linear.out}, f32, Memory::format_tag::x);
   w.destination = Desc({shape.samples, linear.out}, element, Memory::format_tag::nc);
+  w.residual = shape.epilogue.residual;
 
   const auto kind = shape.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-  const auto forward =
-      onednn::describe_forward<dnnl::inner_product_forward>(kind, w.source, any, w.bias, w.destination);
+  const auto forward = onednn::describe_forward<dnnl::inner_product_forward>(
+      onednn::attributes(shape.epilogue), kind, w.source, any, w.bias, w.destination);
   w.forward = forward;
   if (shape.training) {
     w.backward_data =

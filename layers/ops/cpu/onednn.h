@@ -40,9 +40,14 @@ inline dnnl::primitive_attr user_scratchpad() {
 
 #if DNNL_VERSION_MAJOR >= 3
 
+inline void append_relu(dnnl::post_ops& operations, float slope) {
+  operations.append_eltwise(dnnl::algorithm::eltwise_relu, slope, 0);
+}
+
 template <class Primitive, class... Arguments>
-typename Primitive::primitive_desc describe_forward(Arguments&&... arguments) {
-  return {engine(), std::forward<Arguments>(arguments)..., user_scratchpad()};
+typename Primitive::primitive_desc describe_forward(const dnnl::primitive_attr& attributes,
+                                                    Arguments&&... arguments) {
+  return {engine(), std::forward<Arguments>(arguments)..., attributes};
 }
 
 template <class Primitive, class Forward, class... Arguments>
@@ -52,9 +57,14 @@ typename Primitive::primitive_desc describe_backward(const Forward& forward, Arg
 
 #else
 
+inline void append_relu(dnnl::post_ops& operations, float slope) {
+  operations.append_eltwise(1, dnnl::algorithm::eltwise_relu, slope, 0);
+}
+
 template <class Primitive, class... Arguments>
-typename Primitive::primitive_desc describe_forward(Arguments&&... arguments) {
-  return {typename Primitive::desc(std::forward<Arguments>(arguments)...), user_scratchpad(), engine()};
+typename Primitive::primitive_desc describe_forward(const dnnl::primitive_attr& attributes,
+                                                    Arguments&&... arguments) {
+  return {typename Primitive::desc(std::forward<Arguments>(arguments)...), attributes, engine()};
 }
 
 template <class Primitive, class Forward, class... Arguments>

@@ -1,6 +1,7 @@
 #include "layers/ops/cpu/weighted.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace lockstep::onednn {
 namespace {
@@ -38,6 +39,7 @@ class Forward {
                {DNNL_ARG_BIAS, weighted.bias},
                {DNNL_ARG_DST, weighted.destination}},
               threads),
+        residual_bytes_(weighted.residual ? weighted.destination.get_size() : 0),
         implementation_(desc.impl_info_str()) {
     warn_if_reference(implementation_, weighted.what + ", forward,");
   }
@@ -46,6 +48,9 @@ class Forward {
   std::size_t prepared_bytes() const { return weight_.bytes(); }
   void prepare(const float* weight) const { weight_.prepare(weight); }
   void run(const ForwardArguments& arguments) const {
+    if (residual_bytes_ > 0 && arguments.inputs[1] != arguments.output) {
+      std::memcpy(arguments.output, arguments.inputs[1], residual_bytes_);
+    }
     call_(arguments.position.thread, {arguments.inputs[0], arguments.parameters[1], arguments.output},
           arguments.scratch);
   }
@@ -59,6 +64,7 @@ class Forward {
  private:
   PreparedWeight weight_;
   Call call_;
+  std::size_t residual_bytes_;
   std::string implementation_;
 };
 
@@ -186,6 +192,18 @@ class WeightedKernel final : public Kernel {
 };
 
 }  // namespace
+
+dnnl::primitive_attr attributes(const Epilogue& epilogue) {
+  dnnl::post_ops operations;
+  if (epilogue.residual) operations.append_sum();
+  // With slope 0 it would be max(x, 0), which is 0 of NaN. A smaller slope would bring denormals, which take
+  // longer.
+  constexpr float slope = 0x1p-64F;
+  if (epilogue.relu) append_relu(operations, slope);
+  dnnl::primitive_attr attributes = user_scratchpad();
+  attributes.set_post_ops(operations);
+  return attributes;
+}
 
 std::unique_ptr<Kernel> make_weighted(const Weighted& weighted, int threads) {
   return std::make_unique<WeightedKernel>(weighted, threads);

@@ -17,9 +17,13 @@ namespace lockstep::onednn {
 struct Weighted {
   std::string what;  // operation and shape, for messages
   Desc source, weight, bias, destination;
+  bool residual = false;  // the primitive adds to what lies in its destination
   dnnl::primitive_desc_base forward;
   std::optional<dnnl::primitive_desc_base> backward_data, backward_weight;  // where training
 };
+
+// Of a forward primitive.
+dnnl::primitive_attr attributes(const Epilogue& epilogue);
 
 // Runs them. Weights are brought to the layouts (and the type) that primitives read once a step, weight
 // gradients back to the plain layout at the end of each backward.
