@@ -92,6 +92,7 @@ class Folding {
 
 void fold_batch_norms(InferenceNetwork& network) {
   Folding(network).fold(network.layers, "");
+  network.folded = true;
 }
 
 }  // namespace lockstep

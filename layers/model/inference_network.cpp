@@ -24,7 +24,8 @@ InferenceNetwork inference_network(Model& model, std::size_t entry) {
                            .input = options.input,
                            .classes = options.classes,
                            .eps = options.eps,
-                           .tensors = {}};
+                           .tensors = {},
+                           .folded = false};
   if (!options.spec.name.empty()) network.layers = zoo_layers(options.spec, options.classes);
 
   constexpr std::string_view others = "stats.";
@@ -49,6 +50,7 @@ Model make_model(const InferenceNetwork& network) {
   options.eps = network.eps;
   options.shards = 1;
   options.statistics_group = 1;
+  options.deployed = network.folded;
   Model model(options, 1, 0);
   for (const ModelTensor& tensor : model.state()) {
     if (tensor.dtype != DType::f32) continue;

@@ -66,6 +66,7 @@ struct Model::Impl {
         inference(parts(), {.backward = false,
                             .fixed_statistics = true,
                             .fuse = options.fuse,
+                            .deployed = options.deployed,
                             .element = options.inference}) {
     for (std::size_t node = 0; node < maximal_subtrees({0, options.shards}, layout.block()).size(); ++node) {
       gradient_arenas.emplace_back(parameters.floats() * sizeof(float));
@@ -121,6 +122,11 @@ const ShardLayout& Model::layout() const {
 }
 bool Model::normalizes() const {
   return !impl_->norms.empty();
+}
+std::size_t Model::widest_bytes() const {
+  const auto& values = impl_->graph.values;
+  const auto widest = std::ranges::max_element(values, {}, &SampleShape::elements);
+  return static_cast<std::size_t>(widest->elements()) * size_of(impl_->options.inference);
 }
 std::span<const Parameter> Model::parameters() const {
   return impl_->parameters.all();

@@ -35,6 +35,10 @@ struct ModelOptions {
   // train_step, and everywhere else. Parameters, their gradients, statistics and all sums are not.
   Element training = Element::f32;
   Element inference = Element::f32;
+  // Of a trained network that only predicts: parameters stay as they are at the first `predict` or
+  // `evaluate`, and convolutions and linear layers are joined with the add and the ReLU behind them. Its bits
+  // are not those of training's evaluation.
+  bool deployed = false;
   // None of these changes a bit.
   int threads = 1;
   bool fuse = true;
@@ -75,6 +79,8 @@ class Model {
   const ShardLayout& layout() const;
   // Whether it has a batch_norm.
   bool normalizes() const;
+  // Bytes of a sample at its widest between two layers, in inference.
+  std::size_t widest_bytes() const;
 
   // In arena order, which is the order in which backward finishes them; norm parameters whose sums are final
   // with their own exchange come last and lie outside every bucket.

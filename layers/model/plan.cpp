@@ -110,7 +110,8 @@ Plan::Compiled Plan::compile(std::int64_t samples) const {
                                       : op.layer->make_kernel({.samples = samples,
                                                                .threads = pool_.threads(),
                                                                .training = program_.options.backward,
-                                                               .element = program_.options.element}));
+                                                               .element = program_.options.element,
+                                                               .epilogue = {op.residual, op.relu}}));
     if (!it.kernels.back()) continue;
     scratch = std::max(scratch, aligned(it.kernels.back()->scratch_bytes()));
     it.kernel_bytes += it.kernels.back()->prepared_bytes();
@@ -215,7 +216,8 @@ void Plan::infer(std::span<const ShardInput> shards, std::span<const AffineStora
   for (const Segment& segment : program_.segments) run_segment(run, segment);
 }
 
-// Primitives are made here, on one thread and outside any parallel region; parameters come to their layouts.
+// Primitives are made here, on one thread and outside any parallel region; parameters come to their layouts,
+// for good where they stay.
 void Plan::prepare(Run& run) {
   workspace_.shards.resize(std::max(workspace_.shards.size(), run.shards.size()));
   workspace_.threads.resize(index(pool_.threads()));
@@ -232,6 +234,8 @@ void Plan::prepare(Run& run) {
     if (std::ranges::find(shapes, shape) == shapes.end()) shapes.push_back(shape);
   }
   for (Compiled* shape : shapes) {
+    if (shape->prepared) continue;
+    shape->prepared = program_.options.deployed;
     for (std::size_t op = 0; op < program_.ops.size(); ++op) {
       if (shape->kernels[op]) shape->kernels[op]->prepare(parameters(program_.ops[op]));
     }

@@ -84,6 +84,7 @@ class Plan {
     std::size_t shard_bytes = 0;
     std::size_t thread_bytes = 0;
     std::size_t kernel_bytes = 0;
+    bool prepared = false;  // its kernels have parameters that stay
   };
   struct Run;
   class View;

@@ -3,13 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 namespace lockstep {
 
 namespace {
 
-// Joins each batch_norm with the add and the ReLU that come right behind it and alone read its result.
-std::vector<PlanOp> lower(const Graph& graph, bool fuse) {
+bool joins(const PlanOp& op, const ProgramOptions& options) {
+  return options.fuse && !op.relu && (op.is_norm() || (options.deployed && op.layer->joins()));
+}
+
+// Joins what can be with the add and the ReLU that come right behind it and alone read its result.
+std::vector<PlanOp> lower(const Graph& graph, const ProgramOptions& options) {
   std::vector<int> readers(graph.values.size(), 0);
   ++readers[static_cast<std::size_t>(graph.logits())];
   for (const Node& node : graph.nodes) {
@@ -19,7 +24,7 @@ std::vector<PlanOp> lower(const Graph& graph, bool fuse) {
   std::vector<PlanOp> ops;
   for (const Node& node : graph.nodes) {
     const Layer::Kind kind = node.layer->kind();
-    PlanOp* before = ops.empty() || !fuse || !ops.back().is_norm() || ops.back().relu ? nullptr : &ops.back();
+    PlanOp* before = ops.empty() || !joins(ops.back(), options) ? nullptr : &ops.back();
     if (before != nullptr && readers[static_cast<std::size_t>(before->output)] == 1) {
       const bool behind = std::ranges::count(node.inputs, before->output) == 1;
       if (kind == Layer::Kind::relu && behind) {
@@ -120,8 +125,20 @@ class Scheduler {
     for (std::size_t i = 0; i < it.inputs.size(); ++i)
       action.inputs[i] = touch(value_items_[index(it.inputs[i])]);
     if (!it.is_norm()) action.saved = saved_items_[index(number)] = add({.saves_op = number});
-    action.output = value_items_[index(it.output)] = new_item(it.output);
+    action.output = value_items_[index(it.output)] =
+        sums_in_place(number) ? action.inputs[1] : new_item(it.output);
     end_action(action);
+  }
+
+  // Whether a joined add may write over its residual: memory that nobody reads any more, nor the layer
+  // itself.
+  bool sums_in_place(int number) const {
+    const PlanOp& it = program_.ops[index(number)];
+    if (!it.residual || it.is_norm() || it.inputs[0] == it.inputs[1]) return false;
+    const auto behind = std::span(program_.ops).subspan(index(number) + 1);
+    return value_items_[index(it.inputs[1])] >= 0 && std::ranges::none_of(behind, [&](const PlanOp& later) {
+             return std::ranges::count(later.inputs, it.inputs[1]) > 0;
+           });
   }
 
   void loss() {
@@ -270,7 +287,7 @@ std::string_view name_of(Action::Kind kind) {
 Program make_program(const Graph& graph, ProgramOptions options) {
   Program program;
   program.options = options;
-  program.ops = lower(graph, options.fuse);
+  program.ops = lower(graph, options);
   Scheduler(graph, program).schedule();
   return program;
 }

@@ -20,16 +20,20 @@ struct ProgramOptions {
       false;  // batch_norms have theirs from outside: nothing crosses shards but gradients
   bool fuse = true;
   bool recompute = true;
+  // Forward alone, for a network that is trained: parameters stay as they are at the first run, and layers
+  // that take an epilogue are joined with what follows too, which gives other bits.
+  bool deployed = false;
   Element element = Element::f32;  // of activations and their gradients; images and the loss are fp32
 };
 
-// An operation: a layer, or a batch_norm joined with the add and the ReLU that follow it at once.
+// An operation: a layer, or one (a batch_norm; deployed, others too) joined with the add and the ReLU that
+// follow it at once.
 struct PlanOp {
   const Layer* layer = nullptr;
-  std::vector<ValueId> inputs;  // of a joined add: [batch_norm's input, residual]
+  std::vector<ValueId> inputs;  // of a joined add: [the layer's input, residual]
   ValueId output = 0;
-  bool relu = false;      // batch_norm only
-  bool residual = false;  // batch_norm only
+  bool relu = false;
+  bool residual = false;
 
   bool is_norm() const { return layer->kind() == Layer::Kind::batch_norm; }
 };

@@ -113,5 +113,69 @@ TEST_F(Folding, LeavesOnlyThoseThatStandBehindNoConvolutionOrLinearLayer) {
                                    "fc1.weight", "fc2.bias", "fc2.weight"));
 }
 
+// As deployed, with batch norms folded; `joined`: with what that joins.
+Model folded_copy(Model& model, bool joined = true) {
+  InferenceNetwork network = inference_network(model, 0);
+  fold_batch_norms(network);
+  network.folded = joined;
+  return make_model(network);
+}
+
+std::vector<float> logits_of(Model& model, const Data& data) {
+  const Buffer images(data.images.size() * sizeof(float));
+  std::ranges::copy(data.images, images.as<float>().begin());
+  std::vector<float> logits(static_cast<std::size_t>(data.samples() * model.options().classes));
+  model.predict({.images = images.as<float>().data(), .labels = {}, .samples = data.samples()}, 0, logits);
+  return logits;
+}
+
+class Deployed : public ::testing::Test {
+ protected:
+  static ModelOptions options() {
+    ModelOptions options;
+    options.spec.name = "resnet20";
+    options.input = {.height = 8, .width = 8, .channels = 3};
+    return options;
+  }
+  Deployed() : model_(options(), 1, 0) { spread(model_); }
+
+  Model model_;
+  Data data_ = random_data(options().input, 10, samples);
+};
+
+TEST_F(Deployed, GivesTheLogitsOfLayersApart) {
+  Model joined = folded_copy(model_);
+  Model apart = folded_copy(model_, false);
+  EXPECT_NE(logits_of(joined, data_), logits_of(model_, data_));
+  expect_close(logits_of(joined, data_), logits_of(apart, data_));
+  EXPECT_EQ(logits_of(joined, data_), logits_of(joined, data_));  // in memory that was used before
+}
+
+TEST_F(Deployed, AnswersForEachImageAlone) {
+  Model joined = folded_copy(model_);
+  const std::vector<float> together = logits_of(joined, data_);
+  const auto elements = static_cast<std::size_t>(options().input.elements());
+  for (std::size_t i = 0; i < samples; ++i) {
+    const auto first = data_.images.begin() + static_cast<std::ptrdiff_t>(i * elements);
+    const Data one{.images = {first, first + static_cast<std::ptrdiff_t>(elements)}, .labels = {0}};
+    const auto logits = together.begin() + static_cast<std::ptrdiff_t>(i * 10);
+    expect_close(logits_of(joined, one), {logits, logits + 10});
+  }
+}
+
+TEST_F(Deployed, ShowsNanOfAnyParameter) {
+  for (const char* name :
+       {"conv1.weight", "layer1.1.conv1.weight", "layer2.0.downsample.0.weight", "layer3.2.bn2.bias"}) {
+    Model broken(options(), 1, 0);
+    spread(broken);
+    for (const ModelTensor& tensor : broken.state()) {
+      if (tensor.name == name) reinterpret_cast<float*>(tensor.bytes.data())[0] = std::nanf("");
+    }
+    Model joined = folded_copy(broken);
+    EXPECT_TRUE(std::ranges::any_of(logits_of(joined, data_), [](float logit) { return std::isnan(logit); }))
+        << name;
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::testing

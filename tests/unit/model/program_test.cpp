@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "comm/base/error.h"
 #include "layers/model/memory_map.h"
@@ -108,6 +109,58 @@ TEST(Program, NeverReadsATensorOutsideItsLifetime) {
       }
     }
   }
+}
+
+LayerSpec convolution(std::string name) {
+  return {.name = std::move(name), .layer = Conv2dSpec{.out = 4, .padding = 1}};
+}
+
+// Blocks whose sums may and may not lie where their residual lay: it is the images, is read by an outer block
+// too, is what the layer itself reads, is nobody else's.
+Graph blocks() {
+  const LayerSpec inner{"inner", ResidualSpec{.body = {convolution("a"), convolution("b")}, .shortcut = {}}};
+  const LayerSpec relu{"relu", ReluSpec{}};
+  return build_graph(
+      {.name = "",
+       .layers = {{"images", ResidualSpec{.body = {convolution("a"), convolution("b")}, .shortcut = {}}},
+                  relu,
+                  {"outer", ResidualSpec{.body = {inner, convolution("c")}, .shortcut = {}}},
+                  {"itself", ResidualSpec{.body = {convolution("a")}, .shortcut = {}}},
+                  {"last", inner.layer},
+                  relu,
+                  {"pool", GlobalAvgPoolSpec{}}}},
+      {6, 6, 4}, 4, 1);
+}
+
+std::map<std::string, bool> sums_in_place(const Program& program) {
+  std::map<std::string, bool> in_place;
+  for (const Action& action : program.actions) {
+    if (action.op < 0 || !program.ops[static_cast<std::size_t>(action.op)].residual) continue;
+    in_place[program.ops[static_cast<std::size_t>(action.op)].layer->name()] =
+        action.output == action.inputs[1];
+  }
+  return in_place;
+}
+
+constexpr ProgramOptions deployed{.backward = false, .fixed_statistics = true, .deployed = true};
+
+TEST(Program, DeployedJoinsAddAndReluToConvolutionsToo) {
+  const Graph graph = blocks();
+  const Program joined = make_program(graph, deployed);
+  EXPECT_EQ(joined.ops.size(), 9U);  // eight convolutions and the pooling
+  EXPECT_EQ(std::ranges::count_if(joined.ops, [](const PlanOp& op) { return op.relu; }), 2);
+  const Program apart = make_program(graph, {.backward = false, .fixed_statistics = true});
+  EXPECT_EQ(apart.ops.size(), graph.nodes.size());
+}
+
+TEST(Program, DeployedAddsInPlaceWhereNobodyReadsTheResidualAnyMore) {
+  const Graph graph = blocks();
+  EXPECT_EQ(sums_in_place(make_program(graph, deployed)),
+            (std::map<std::string, bool>{{"images.b", false},
+                                         {"outer.inner.b", false},
+                                         {"outer.c", true},
+                                         {"itself.a", false},
+                                         {"last.b", true}}));
 }
 
 TEST(MemoryMap, SharesPlacesOnlyBetweenLifetimesThatDoNotMeet) {
