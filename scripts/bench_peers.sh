@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# lockstep against what else one would train with on this machine: PyTorch, and Keras on TensorFlow. Measures them in
-# turn and writes a table and a picture: scripts/bench_peers.sh [ROW]... [--rounds N] [--set KEY=VALUE]... [--out FOLDER]
+# lockstep against what else one would train with on this machine, PyTorch and Keras on TensorFlow, and infer with, ONNX
+# Runtime. Measures them in turn and writes a table and a picture:
+# scripts/bench_peers.sh [ROW]... [--rounds N] [--set KEY=VALUE]... [--out FOLDER]
 # (--help lists the rows). The peers come from PyPI into build/peers; PyTorch's wheel there brings CUDA's libraries, some
 # GiB. PIP_EXTRA_INDEX_URL names an index with smaller ones. A peer that cannot be installed is skipped by name.
 set -euo pipefail
@@ -21,8 +22,12 @@ peer() {
 
 install_packages build peers
 [[ -x $python ]] || /usr/bin/python3 -m venv build/peers
-peer PyTorch "torch torchvision" "torch torchvision"
-peer "Keras on TensorFlow" "keras tensorflow" "tensorflow-cpu"
+# Rows of prediction alone need neither of those that train.
+if ! [[ " $* " =~ " predict-" && ! " $* " =~ " "(resnet|cnn) ]]; then
+  peer PyTorch "torch torchvision" "torch torchvision"
+  peer "Keras on TensorFlow" "keras tensorflow" "tensorflow-cpu"
+fi
+peer "ONNX Runtime" "onnxruntime numpy" "onnxruntime numpy"
 peer "Matplotlib, for the picture" matplotlib matplotlib
 
 [[ -f build/release/build.ninja ]] || cmake --preset release -DLOCKSTEP_TESTS=OFF >&2

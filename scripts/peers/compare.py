@@ -30,9 +30,13 @@ class Skipped(Exception):
     """Why something cannot be measured here."""
 
 
+def with_settings(command, settings):
+    return [*command, *(word for setting in settings for word in ("--set", setting))]
+
+
 @dataclasses.dataclass
 class Row:
-    """One line of the table: lockstep's settings, and the peers by name with their commands."""
+    """One line of the table, a training: lockstep's settings, and the peers by name with their commands."""
 
     model: str
     batch: int  # images a worker
@@ -40,6 +44,7 @@ class Row:
     classes: int
     peers: dict
     settings: tuple = ()
+    workers: int = WORKERS
 
     def ours(self, settings):
         height, width, channels = self.image
@@ -47,8 +52,27 @@ class Row:
                  f"data.synthetic.channels={channels}", f"data.synthetic.classes={self.classes}",
                  f"model.name={self.model}", f"batch.global={self.batch * WORKERS}", "optimizer.name=sgd",
                  "optimizer.momentum=0.9", "threads=1", *self.settings, *settings]
-        return [str(ROOT / "scripts" / "mpirun.sh"), "-n", str(WORKERS), LOCKSTEP, "bench", "step", "--json",
-                *(word for setting in given for word in ("--set", setting))]
+        launch = [str(ROOT / "scripts" / "mpirun.sh"), "-n", str(self.workers)]
+        return with_settings([*launch, LOCKSTEP, "bench", "step", "--json"], given)
+
+
+@dataclasses.dataclass
+class PredictRow:
+    """Inference by one thread. ONNX Runtime likes other numbers of images at a time than lockstep."""
+
+    model: str
+    batch: int  # images at a time
+    batches: tuple  # the same, of ONNX Runtime
+    workers: int = 1
+
+    @property
+    def peers(self):
+        script = [sys.executable, str(PEERS / "onnx_runtime.py"), "--lockstep", LOCKSTEP, "--model", self.model]
+        return {f"ONNX Runtime, {batch} at a time": [*script, "--batch", str(batch)] for batch in self.batches}
+
+    def ours(self, settings):
+        return with_settings([LOCKSTEP, "bench", "predict", "--json", "--model", self.model, "--batch", str(self.batch)],
+                             settings)
 
 
 def torch(model, batch, *options):
@@ -76,6 +100,8 @@ ROWS = {
                             ("precision=bf16",)),
     "resnet50-8-bf16": Row("resnet50", 8, (224, 224, 3), 1000, {"PyTorch, bf16": torch("resnet50", 8, "--bf16")},
                            ("precision=bf16",)),
+    "predict-resnet20": PredictRow("resnet20", 64, (64, 8, 1)),
+    "predict-resnet50": PredictRow("resnet50", 16, (16, 4, 1)),
 }
 
 
@@ -141,7 +167,8 @@ def measure_row(row, settings, rounds, tell, run=measure):
     ours = rates.pop("lockstep")
     if not rates:
         return {"skipped": "; ".join(f"{name}: {reason}" for name, reason in skipped.items())}
-    numbers = {"model": row.model, "images_per_worker": row.batch, "rounds": rounds, **judge(ours, rates)}
+    numbers = {"model": row.model, "images_per_worker": row.batch, "workers": row.workers, "rounds": rounds,
+               **judge(ours, rates)}
     numbers["peak_memory_mib"] = {name: statistics.median(each) for name, each in memory.items() if each}
     numbers["versions"] = {name: version for name, version in versions.items() if version}
     return {**numbers, "skipped_peers": skipped} if skipped else numbers
@@ -195,7 +222,7 @@ def main():
         print(line, file=sys.stderr, flush=True)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    table = {"machine": machine(), "workers": WORKERS, "threads": 1, "settings": options.set, "rows": {}}
+    table = {"machine": machine(), "threads": 1, "settings": options.set, "rows": {}}
     for name in options.rows or ROWS:
         tell(f"{name}:")
         table["rows"][name] = measure_row(ROWS[name], options.set, options.rounds, tell)

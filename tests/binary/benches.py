@@ -85,6 +85,27 @@ def norm_tells_a_reader(_):
 
 
 @cases
+def predict_tells_a_rate(_):
+    told = bench_json("predict", "--model", "cnn", "--batch", "20")
+    expect(0 < told["min"] <= told["images_per_s"] <= told["max"], told)
+    expect((told["model"], told["batch"], told["threads"]) == ("cnn", 20, 1), told)
+    expect(told["images_per_window"] % 20 == 0, told)
+
+
+@cases
+def predict_tells_a_reader(_):
+    told = bench("predict", "--model", "mlp", "--batch", "1")
+    expect(told.startswith("mlp on 28x28x1: ") and "predicted by one thread" in told, told)
+
+
+@cases
+def predict_is_for_one_worker(_):
+    for words, workers in [((), 2), (("--workers", "2"), None)]:
+        told = run("bench", "predict", "--model", "mlp", *words, workers=workers)
+        expect(told.code == USAGE, f"code {told.code}: {told.err}")
+
+
+@cases
 def bf16_has_primitives_of_its_own(_):
     if "avx512bw" not in Path("/proc/cpuinfo").read_text():
         return
@@ -208,6 +229,20 @@ def peers_train_with_pytorch(room):
     report = json.loads(told.stdout)
     expect(report["images_per_s"] > 0 and report["ranks"] == 2, report)
     expect(report["version"].startswith("PyTorch"), report)
+
+
+@cases
+def peers_infer_with_onnx_runtime(room):
+    python = ROOT / "build" / "python" / "bin" / "python"
+    if not python.exists():
+        return  # without a way to PyPI
+    lockstep, *_ = compare.PredictRow("cnn", 4, (2,)).ours([])
+    options = ["--lockstep", lockstep, "--model", "cnn", "--batch", "2", "--windows", "1", "--seconds", "0"]
+    told = subprocess.run([python, PEERS / "onnx_runtime.py", *options], capture_output=True, text=True, check=False)
+    expect(told.returncode == 0, told.stderr)
+    report = json.loads(told.stdout)
+    expect(report["images_per_s"] > 0 and report["batch"] == 2 and report["threads"] == 1, report)
+    expect(report["version"].startswith("ONNX Runtime"), report)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ struct Kind {
   std::string example;
   bool of_a_model;  // else of the exchange between processes alone
   bool reads_data;  // if told to
+  bool alone;       // one worker, of one thread
   std::string (*run)(Communicator& comm, const Bench& bench);
 };
 
-const std::array<Kind, 4>& kinds() {
-  static const std::array<Kind, 4> all{{
+const std::array<Kind, 5>& kinds() {
+  static const std::array<Kind, 5> all{{
       {"step",
        "Measures training steps on random images in memory: forward, backward, exchange and update, without "
        "reading data. With --data on the images of the configuration's data set instead, read, decoded and "
@@ -38,24 +39,31 @@ const std::array<Kind, 4>& kinds() {
        "mpirun -n 2 lockstep bench step --model resnet20 --json\n"
        "mpirun -n 2 lockstep bench step --data --model resnet20 --set data.dataset=cifar10 --set "
        "data.path=cifar",
-       true, true, bench_step},
+       true, true, false, bench_step},
       {"peak",
        "Measures the bare primitives of the model's convolutions and linear layers, forward and backward, "
        "with the "
        "shards and layouts of training, in turn with whole training steps, and tells how many times their "
        "sum a "
        "step takes. Refuses a primitive for which the library has only its reference code.",
-       "mpirun -n 2 lockstep bench peak --model resnet20 --batch 128", true, false, bench_peak},
+       "mpirun -n 2 lockstep bench peak --model resnet20 --batch 128", true, false, false, bench_peak},
       {"norm",
        "Measures training steps with batch normalization over the whole batch, in turn with steps in which "
        "each shard has its own statistics and none are kept for inference, so that nothing is exchanged for "
        "them, and tells how many times the one take the other. normalization.sync is of no account.",
-       "mpirun -n 2 lockstep bench norm --model resnet20 --batch 128", true, false, bench_norm},
+       "mpirun -n 2 lockstep bench norm --model resnet20 --batch 128", true, false, false, bench_norm},
+      {"predict",
+       "Measures how many images a second one thread classifies, as predict does: from raw pixels in memory "
+       "to "
+       "the likeliest class, batch norm folded, with random weights. --batch is how many images there are at "
+       "a time.",
+       "lockstep bench predict --model resnet20 --batch 64 --json", true, false, true, bench_predict},
       {"allreduce",
        "Measures the reduction along the fixed tree, as training sums its gradients, in turn with "
        "MPI_Allreduce, "
        "from 64 B to 16 MiB. batch.shards, comm.bucket_mib and the number of workers are what matters.",
-       "mpirun -n 2 lockstep bench allreduce --set batch.shards=8 --json", false, false, bench_allreduce},
+       "mpirun -n 2 lockstep bench allreduce --set batch.shards=8 --json", false, false, false,
+       bench_allreduce},
   }};
   return all;
 }
@@ -68,15 +76,16 @@ Usage usage(const Kind& kind) {
   usage.operands = {"CONFIG.yaml"};
   usage.options = {set_option()};
   if (kind.of_a_model) {
-    usage.synopsis =
-        "[CONFIG.yaml] [--set key=value]... [--model NAME] [--batch GLOBAL] [--workers N] [--json]";
+    usage.synopsis = "[CONFIG.yaml] [--set key=value]... [--model NAME] [--batch GLOBAL] ";
+    usage.synopsis += kind.alone ? "[--json]" : "[--workers N] [--json]";
     usage.purpose +=
         " Images are those of data.synthetic where the configuration names that data set, else 32x32x3 for "
         "resnet20, 224x224x3 for resnet18, resnet34 and resnet50 (16 in a batch where there is no "
-        "CONFIG.yaml), and 28x28x1 for other models. Workers are as in train.";
+        "CONFIG.yaml), and 28x28x1 for other models.";
+    if (!kind.alone) usage.purpose += " Workers are as in train.";
     usage.options.push_back({"model", "NAME", "the same as --set model.name=NAME"});
     usage.options.push_back({"batch", "GLOBAL", "the same as --set batch.global=GLOBAL"});
-    usage.options.push_back(workers_option());
+    if (!kind.alone) usage.options.push_back(workers_option());
     if (kind.reads_data) {
       usage.synopsis += " [--data]";
       usage.options.push_back({"data", "", "on the images of data.dataset, as training reads them"});
@@ -168,6 +177,7 @@ int run_bench(const std::vector<std::string>& arguments) {
                     .input = images(config),
                     .json = options->has("json"),
                     .real_data = kind.reads_data && options->has("data")};
+  if (kind.alone) require_one_worker("bench " + kind.name);
   const Workers workers = choose_workers(config, requested_workers(*options));
   if (!kind.of_a_model) require_processes(kind, workers);
   run_workers(workers, config.comm, [&](Communicator& comm) {

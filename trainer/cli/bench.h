@@ -19,6 +19,7 @@ struct Bench {
 
 std::string bench_step(Communicator& comm, const Bench& bench);
 std::string bench_peak(Communicator& comm, const Bench& bench);
+std::string bench_predict(Communicator& comm, const Bench& bench);
 std::string bench_norm(Communicator& comm, const Bench& bench);
 std::string bench_allreduce(Communicator& comm, const Bench& bench);
 
