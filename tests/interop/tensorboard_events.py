@@ -4,12 +4,12 @@
   tensorboard_events.py LOCKSTEP_BINARY
 """
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pypi
+from checks import expect, finish, train
 
 try:
     import numpy as np
@@ -21,24 +21,8 @@ except ImportError as error:
     pypi.not_there(error)
 
 STEPS, EVERY, SAVED = 8, 2, 4  # steps; between evaluations and checkpoints; done when it goes on
-CONFIG = """\
-model: {name: cnn}
-run_dir: FOLDER/run
-batch: {global: 16, shards: 4}
-schedule: {steps: 8}
-normalization: {running_stats: [ema, cumulative]}
-evaluation: {every_steps: 2, batch: 16}
-checkpoint: {every_steps: 2, keep: 8}
-train: {log_every: 1}
-data: {dataset: synthetic, synthetic: {samples: 64, test_samples: 32, height: 12, width: 12}}
-"""
-failures = []
-
-
-def expect(truth, what):
-    print(f"{'ok  ' if truth else 'FAIL'} {what}", flush=True)
-    if not truth:
-        failures.append(what)
+SETTINGS = [f"schedule.steps={STEPS}", f"evaluation.every_steps={EVERY}", f"checkpoint.every_steps={EVERY}",
+            "checkpoint.keep=8", "normalization.running_stats=[ema, cumulative]"]
 
 
 def readers(run):
@@ -116,11 +100,8 @@ def interrupt(run, torn):
 def main():
     [lockstep] = sys.argv[1:]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        run, config = folder / "run", folder / "config.yaml"
-        config.write_text(CONFIG.replace("FOLDER", name))
-        train = lambda *how: subprocess.run([lockstep, "train", config, "--workers", "2", *how], check=True,
-                                            stderr=subprocess.DEVNULL)
+        run = Path(name) / "run"
+        start = lambda *how: train(lockstep, run, SETTINGS, "--workers", "2", *how)
 
         def check(readers, what, config_steps):
             old, new = readers
@@ -131,21 +112,21 @@ def main():
             check_plugins(new, what)
             check_config(new, run, what, config_steps)
 
-        train()
+        start()
         watched = readers(run)
         check(watched, "whole", [1])
         expect(next(iter(LegacyEventFileLoader(str(files(run)[0])).Load())).file_version == "brain.Event:2", "version")
         for torn in (False, True, True):
             interrupt(run, torn)
-            train("--resume")
+            start("--resume")
             what = f"resumed, {'torn' if torn else 'as it was'}"
             check(readers(run), what, [1, SAVED + 1])
             check(watched, f"{what}, watched", [1, SAVED + 1])
         expect(len(files(run)) == 4, f"{len(files(run))} files")
-        train("--overwrite")
+        start("--overwrite")
         check(readers(run), "overwritten", [1])
         expect(len(files(run)) == 1, "an old file was left")
-    sys.exit(f"{len(failures)} checks failed" if failures else 0)
+    finish()
 
 
 main()

@@ -24,6 +24,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from checks import expect, finish
 from torch import nn
 
 DTYPES = {"F32": torch.float32, "F64": torch.float64, "I32": torch.int32, "I64": torch.int64}
@@ -80,14 +81,8 @@ class ResNet20(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-failures = []
-
-
 def require(what, value, limit):
-    good = value <= limit
-    print(f"{'ok  ' if good else 'FAIL'} {what}: {value:.3g} (at most {limit:g})")
-    if not good:
-        failures.append(what)
+    expect(value <= limit, f"{what}: {value:.3g} (at most {limit:g})")
 
 
 def network(model):
@@ -143,7 +138,7 @@ def main():
         require(f"worst gradient norm of {steps} steps, relative", worst_norm, 1e-4)
         require("steps in which nothing was clipped", int(steps) - clipped, 0)
     print(f"loss went from {ours['losses'][0].item():.4f} to {ours['losses'][-1].item():.4f}")
-    sys.exit(f"{len(failures)} checks failed" if failures else 0)
+    finish()
 
 
 class Peer:
@@ -198,8 +193,8 @@ def check_first_step(net, ours, peer):
     require("batch means behind the running ones, in standard deviations, worst", means, peer.limit(1e-5, mean_limit))
     require("running variances, relative, worst", variances, peer.limit(1e-5, variance_limit))
     for name, value in buffers.items():
-        if name.endswith(".num_batches_tracked") and value.item() != 1:
-            failures.append(name)
+        if name.endswith(".num_batches_tracked"):
+            expect(value.item() == 1, f"{name} is {value.item()}")
 
 
 def away(buffers, exact):

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import pypi
+from checks import expect, finish, train
 
 warnings.simplefilter("ignore")  # torchvision looks for what it could read images with
 try:
@@ -27,13 +28,6 @@ DATA = ["data.dataset=synthetic", "data.synthetic.samples=48", "data.synthetic.t
         "data.synthetic.classes=1000", "data.mean=[0.485, 0.456, 0.406]", "data.std=[0.229, 0.224, 0.225]"]
 RUN = ["batch.global=16", "batch.shards=4", "schedule.steps=3", "schedule.decay=constant", "optimizer.lr=0.01",
        "evaluation.batch=8", "normalization.momentum=0.5"]
-failures = []
-
-
-def expect(truth, what):
-    print(f"{'ok  ' if truth else 'FAIL'} {what}")
-    if not truth:
-        failures.append(what)
 
 
 class Ours:
@@ -45,10 +39,7 @@ class Ours:
 
     def train(self, name, *settings):
         run_dir = self.folder / name
-        config = self.folder / "empty.yaml"
-        config.write_text("")
-        words = [w for setting in [*self.network, *RUN, f"run_dir={run_dir}", *settings] for w in ("--set", setting)]
-        subprocess.run([self.lockstep, "train", config, *words, "--workers", "2"], check=True, stderr=subprocess.DEVNULL)
+        train(self.lockstep, run_dir, [*self.network, *RUN, *settings], "--workers", "2", config="")
         return run_dir / "final.safetensors"
 
     def logits(self, file, *settings):
@@ -114,7 +105,7 @@ def main():
         build = getattr(torchvision.models, model)
         ours_to_theirs(ours, build)
         theirs_to_ours(ours, build)
-    sys.exit(f"{len(failures)} checks failed" if failures else 0)
+    finish()
 
 
 main()
