@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How the cost of a training step's communication grows, up to 1,024 workers: runs it under SimGrid and writes a table,
-# JSON and a picture: scripts/simulate_scale.sh [--workers N...] [--clusters fast slow] [--compute-ms T] [--out FOLDER]
-# (--help lists all). scripts/simulate/README.md says what is simulated and what is not.
+# JSON and a picture: scripts/simulate_scale.sh [--quick | --workers N...] [--clusters fast slow] [--compute-ms T]
+# [--out FOLDER] (--help lists all). scripts/simulate/README.md says what is simulated and what is not.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 

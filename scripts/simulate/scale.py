@@ -21,12 +21,17 @@ SETTINGS = {
     "smpi/simulate-computation": "no",  # computing is given, not measured
     "smpi/privatization": "no",         # comm/ has no variables that differ between workers
     "smpi/shared-malloc": "global",
-    "smpi/shared-malloc-blocksize": 16 << 20,
+    "smpi/shared-malloc-blocksize": 1 << 20,  # which a cache holds
     # Links as described, without the corrections that SimGrid has for the network of another cluster; no time for
     # asking whether something has come.
     "smpi/bw-factor": "0:1", "smpi/lat-factor": "0:1", "network/crosstraffic": 0,
+    "network/loopback-bw": 1e15,
     "smpi/test": 0, "smpi/iprobe": 0, "smpi/wtime": 0,
     "contexts/stack-size": 512,
+    # Messages that nobody waits for would stand in one list of all of them, which each that ends searches.
+    "smpi/send-is-detached-thresh": 0,
+    # Of what MPI does before and between what is timed.
+    "smpi/coll-selector": "ompi",
 }
 
 
@@ -52,7 +57,8 @@ def run_workers(build, cluster, workers, mode, plan, bucket_bytes, compute_s=0, 
 
 
 def simulate(build, cluster, workers, plan, compute_s, bucket_bytes, mode="step"):
-    """Seconds of a step and of its parts, beside all-reduce by whichever algorithm is the fastest for each size."""
+    """Seconds of a step and of its parts (of the latter alone with the mode `parts`), beside all-reduce by whichever
+    algorithm is the fastest for each size."""
     row = run_workers(build, cluster, workers, mode, plan, bucket_bytes, compute_s)
     plain = [run_workers(build, cluster, workers, "allreduce", plan, bucket_bytes, allreduce=algorithm)
              for algorithm in ALLREDUCES]
@@ -60,7 +66,8 @@ def simulate(build, cluster, workers, plan, compute_s, bucket_bytes, mode="step"
         row[f"allreduce_{part}"] = sum(map(min, zip(*(times[part] for times in plain))))
     ours = row["statistics_s"] + row["gradients_s"]
     theirs = row["allreduce_statistics_s"] + row["allreduce_gradients_s"]
-    return row | {"efficiency": compute_s / row["step_s"], "against_allreduce": ours / theirs}
+    efficiency = compute_s / row["step_s"] if mode != "parts" else None
+    return row | {"efficiency": efficiency, "against_allreduce": ours / theirs}
 
 
 def write_plan(build, model, file):
@@ -75,8 +82,9 @@ HEAD = (f"{'cluster':<8}{'workers':>8}{'efficiency':>12}{'step':>10}{'statistics
 
 
 def table_line(cluster, row):
-    ms = {key: 1e3 * value for key, value in row.items() if key.endswith("_s")}
-    return (f"{cluster:<8}{row['workers']:>8}{100 * row['efficiency']:>10.1f} %{ms['step_s']:>10.2f}"
+    ms = {key: 1e3 * value for key, value in row.items() if key.endswith("_s") and value is not None}
+    step = f"{100 * row['efficiency']:>10.1f} %{ms['step_s']:>10.2f}" if "step_s" in ms else f"{'-':>12}{'-':>10}"
+    return (f"{cluster:<8}{row['workers']:>8}{step}"
             f"{ms['statistics_s']:>12.2f}{ms['allreduce_statistics_s']:>12.2f}{ms['gradients_s']:>11.2f}"
             f"{ms['allreduce_gradients_s']:>12.2f}{row['against_allreduce']:>8.2f}")
 
@@ -89,8 +97,9 @@ def draw(report, file):
     clusters = report["clusters"]
     figure, axes = pyplot.subplots(1, 1 + len(clusters), figsize=(5 * (1 + len(clusters)), 4), squeeze=False)
     for name, rows in clusters.items():
-        workers = [row["workers"] for row in rows]
-        axes[0][0].plot(workers, [100 * row["efficiency"] for row in rows], "o-", label=CLUSTERS[name])
+        whole = [row for row in rows if row["efficiency"] is not None]
+        axes[0][0].plot([row["workers"] for row in whole], [100 * row["efficiency"] for row in whole], "o-",
+                        label=CLUSTERS[name])
     axes[0][0].set(title=f"{report['model']}, {report['compute_ms']:g} ms of computing a step", ylim=(0, 105),
                    ylabel="weak-scaling efficiency, %")
     for axis, (name, rows) in zip(axes[0][1:], clusters.items()):
@@ -111,7 +120,12 @@ def draw(report, file):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/simulate_scale.sh", description=__doc__)
-    parser.add_argument("--workers", type=int, nargs="+", default=[2**power for power in range(1, 11)])
+    parser.add_argument("--workers", type=int, nargs="+", default=[2**power for power in range(1, 11)],
+                        help="numbers of workers, up to 1024")
+    parser.add_argument("--quick", action="store_const", dest="workers", const=[2**power for power in range(1, 7)],
+                        help="up to 64 workers: minutes instead of an hour")
+    parser.add_argument("--whole-steps-up-to", type=int, default=256, metavar="WORKERS",
+                        help="with more, statistics and gradients alone: a step takes the longest to simulate")
     parser.add_argument("--clusters", nargs="+", choices=list(CLUSTERS), default=list(CLUSTERS))
     parser.add_argument("--model", choices=list(MODELS), default="resnet50")
     parser.add_argument("--compute-ms", type=float, default=80, help="computing of a step on each worker")
@@ -131,7 +145,8 @@ def main():
     for cluster in options.clusters:
         for workers in sorted(options.workers):
             row = simulate(options.build, cluster, workers, plan, options.compute_ms / 1e3,
-                           round(options.bucket_mib * 2**20))
+                           round(options.bucket_mib * 2**20),
+                           "step" if workers <= options.whole_steps_up_to else "parts")
             report["clusters"][cluster].append(row)
             print(table_line(cluster, row), flush=True)
             (options.out / "scale.json").write_text(json.dumps(report, indent=1) + "\n")

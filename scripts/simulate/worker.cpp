@@ -1,9 +1,11 @@
 // One worker of a training step under SimGrid SMPI: the exchanges of a plan (plan.cpp), by comm/ itself, with
 // computing replaced by virtual time. Usage: simulate_worker MODE PLAN BUCKET_BYTES COMPUTE_SECONDS. Rank 0
 // prints one line of JSON: seconds on the slowest worker.
-//   step       a whole step, and its statistics and gradients alone
+//   parts      statistics and gradients alone. Statistics block, so one exchange of each size is made, and
+//              counts as often as there is one of that size
+//   step       the same, and a whole step
 //   check      the same with real memory; the sums are compared with what they should be
-//   allreduce  MPI_Allreduce in place of each exchange: a list for the statistics and one for the buckets
+//   allreduce  MPI_Allreduce in place of the parts, a list for each: of all exchanges of one size
 #include <fmt/format.h>
 #include <mpi.h>
 
@@ -12,6 +14,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -66,14 +69,14 @@ StepPlan read_plan(const std::string& file) {
 // A shard a worker, all with samples.
 class Worker {
  public:
-  Worker(Communicator& comm, const StepPlan& plan, std::size_t bucket_bytes)
+  Worker(Communicator& comm, const StepPlan& plan, std::size_t bucket_bytes, bool checks)
       : comm_(comm),
         plan_(plan),
-        bucket_bytes_(bucket_bytes),
+        checks_(checks),
         exchange_(ShardLayout(comm.size(), comm.size(), comm.rank()), comm.size()),
         reducer_(comm, ShardLayout(comm.size(), comm.size(), comm.rank()), plan.tensors,
                  {.bucket_bytes = bucket_bytes}),
-        gradients_(plan.floats(), static_cast<float>(comm.rank() + 1)) {}
+        gradients_(plan.floats()) {}
 
   void step(double compute_seconds) {
     begin();
@@ -89,10 +92,11 @@ class Worker {
     reducer_.finish();
   }
 
-  void statistics() {
-    for (const Event& event : plan_.events) {
-      if (event.kind == Event::Kind::statistics) meet(event.what);
-    }
+  // An exchange of the statistics. Blocks, as in training.
+  void meet(std::size_t width) {
+    leaves_.assign(width, comm_.rank() + 1);
+    results_.resize(width);
+    exchange_.run(comm_, "statistics", comm_.size(), width, leaves_, sum_of(width), results_);
   }
 
   void gradients() {
@@ -105,6 +109,7 @@ class Worker {
 
   // Small whole numbers: their sums are exact.
   void check() const {
+    if (!checks_) return;
     const int all = comm_.size() * (comm_.size() + 1) / 2;
     const auto wrong = [&](auto value) { return value != static_cast<decltype(value)>(all); };
     if (std::ranges::any_of(gradients_, wrong) || std::ranges::any_of(results_, wrong)) {
@@ -113,70 +118,88 @@ class Worker {
   }
 
  private:
-  void begin() { reducer_.begin(std::vector<float*>{gradients_.data()}, gradients_.data(), comm_.size()); }
-
-  void meet(std::size_t width) {
-    leaves_.assign(width, comm_.rank() + 1);
-    results_.resize(width);
-    exchange_.run(comm_, "statistics", comm_.size(), width, leaves_, sum_of(width), results_);
+  void begin() {
+    if (checks_) std::ranges::fill(gradients_, static_cast<float>(comm_.rank() + 1));
+    reducer_.begin(std::vector<float*>{gradients_.data()}, gradients_.data(), comm_.size());
   }
 
   Communicator& comm_;
   const StepPlan& plan_;
-  std::size_t bucket_bytes_;
+  bool checks_;
   TreeExchange exchange_;
   GradientReducer reducer_;
   std::vector<float> gradients_;
   std::vector<double> leaves_, results_;
 };
 
-// On the slowest worker.
+double largest(double value) {
+  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+  return value;
+}
+
+// On the slowest worker, where all begin at the same moment. (They leave a barrier one after the other.)
 double seconds_of(const std::function<void()>& work) {
-  MPI_Barrier(MPI_COMM_WORLD);
-  const double start = simulated::now();
+  const double start = largest(simulated::now()) + 1e-3;
+  simulated::compute(start - simulated::now());
   work();
-  double seconds = simulated::now() - start;
-  MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
-  return seconds;
+  return largest(simulated::now() - start);
+}
+
+// How many values each exchange of the statistics has, and how often there is one of so many.
+std::map<std::size_t, int> statistics_of(const StepPlan& plan) {
+  std::map<std::size_t, int> widths;
+  for (const Event& event : plan.events) {
+    if (event.kind == Event::Kind::statistics) ++widths[event.what];
+  }
+  return widths;
 }
 
 void run_step(Communicator& comm, const StepPlan& plan, std::size_t bucket_bytes, double compute_seconds,
-              bool checks) {
+              const std::string& mode) {
+  const bool checks = mode == "check";
   if (!checks) simulated::share_large_memory();
-  Worker worker(comm, plan, bucket_bytes);
-  const double step = seconds_of([&] { worker.step(compute_seconds); });
-  if (checks) worker.check();
-  const double statistics = seconds_of([&] { worker.statistics(); });
+  Worker worker(comm, plan, bucket_bytes, checks);
+  double statistics = 0;
+  for (const auto& [width, count] : statistics_of(plan)) {
+    statistics += count * seconds_of([&, width = width] { worker.meet(width); });
+  }
   const double gradients = seconds_of([&] { worker.gradients(); });
+  worker.check();
+  double step = 0;
+  if (mode != "parts") step = seconds_of([&] { worker.step(compute_seconds); });
+  worker.check();
   if (comm.rank() != 0) return;
   fmt::print(R"({{"workers": {}, "compute_s": {}, "step_s": {}, "statistics_s": {}, "gradients_s": {}}})"
              "\n",
-             comm.size(), compute_seconds, step, statistics, gradients);
+             comm.size(), compute_seconds, mode == "parts" ? "null" : fmt::to_string(step), statistics,
+             gradients);
 }
 
 void add_nothing(void* /*in*/, void* /*inout*/, int* /*count*/, MPI_Datatype* /*type*/) {}
+
+// Seconds of MPI_Allreduce of so many elements.
+double allreduce_seconds(MPI_Datatype type, MPI_Op sum, std::size_t count) {
+  const std::vector<double> from(count);  // of the longest type
+  std::vector<double> into(count);
+  return seconds_of(
+      [&] { MPI_Allreduce(from.data(), into.data(), static_cast<int>(count), type, sum, MPI_COMM_WORLD); });
+}
 
 void run_allreduce(const Communicator& comm, const StepPlan& plan, std::size_t bucket_bytes) {
   simulated::share_large_memory();
   MPI_Op sum = MPI_OP_NULL;
   MPI_Op_create(&add_nothing, 1, &sum);  // it would take no virtual time, but most of the simulation's
-  std::vector<float> gradients(plan.floats());
-  std::vector<double> of_statistics;
-  std::vector<double> of_buckets;
-  for (const Event& event : plan.events) {
-    if (event.kind != Event::Kind::statistics) continue;
-    std::vector<double> values(event.what);
-    of_statistics.push_back(seconds_of([&] {
-      MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_DOUBLE, sum,
-                    MPI_COMM_WORLD);
-    }));
-  }
+  std::map<std::size_t, int> buckets;
   for (const Range bucket : plan_buckets(plan.tensors, bucket_bytes / sizeof(float))) {
-    of_buckets.push_back(seconds_of([&] {
-      MPI_Allreduce(MPI_IN_PLACE, gradients.data(), static_cast<int>(bucket.size()), MPI_FLOAT, sum,
-                    MPI_COMM_WORLD);
-    }));
+    ++buckets[static_cast<std::size_t>(bucket.size())];
   }
+  const auto seconds_of_all = [&](MPI_Datatype type, const std::map<std::size_t, int>& counts) {
+    std::vector<double> seconds;
+    for (const auto& [count, times] : counts) seconds.push_back(times * allreduce_seconds(type, sum, count));
+    return seconds;
+  };
+  const std::vector<double> of_statistics = seconds_of_all(MPI_DOUBLE, statistics_of(plan));
+  const std::vector<double> of_buckets = seconds_of_all(MPI_FLOAT, buckets);
   if (comm.rank() != 0) return;
   fmt::print(R"({{"statistics_s": [{}], "gradients_s": [{}]}})"
              "\n",
@@ -185,7 +208,7 @@ void run_allreduce(const Communicator& comm, const StepPlan& plan, std::size_t b
 
 void run(const std::vector<std::string>& arguments) {
   if (arguments.size() != 4) {
-    throw std::runtime_error("usage: step|check|allreduce PLAN BUCKET_BYTES COMPUTE_SECONDS");
+    throw std::runtime_error("usage: step|parts|check|allreduce PLAN BUCKET_BYTES COMPUTE_SECONDS");
   }
   const StepPlan plan = read_plan(arguments[1]);
   const std::size_t bucket_bytes = std::stoull(arguments[2]);
@@ -194,7 +217,7 @@ void run(const std::vector<std::string>& arguments) {
   if (arguments[0] == "allreduce") {
     run_allreduce(*comm, plan, bucket_bytes);
   } else {
-    run_step(*comm, plan, bucket_bytes, std::stod(arguments[3]), arguments[0] == "check");
+    run_step(*comm, plan, bucket_bytes, std::stod(arguments[3]), arguments[0]);
   }
 }
 

@@ -39,6 +39,27 @@ def time_is_virtual(room):
 
 
 @cases
+def parts_are_the_same_without_a_step(room):
+    step, parts = (simulated(room, 16, mode=mode) for mode in ["step", "parts"])
+    for key in ["statistics_s", "gradients_s", "against_allreduce"]:
+        expect(step[key] == parts[key] > 0, f"{key}: {step}, {parts}")
+    expect(parts["efficiency"] is parts["step_s"] is None, parts)
+    expect("100.0 %" not in scale.table_line("fast", parts) and " - " in scale.table_line("fast", parts), parts)
+
+
+@cases
+def statistics_follow_one_on_the_other(room):
+    # Each size is exchanged once and counted as often as it is there: so a step of nothing but exchanges takes as long.
+    plan = room.folder / "plan"
+    exchanges = "".join(f"statistics {width}\n" for width in [64, 512, 64, 4096, 64, 512])
+    plan.write_text(f"tensor 16\n{exchanges}ready 0\n")
+    for workers in [8, 48]:
+        row = scale.simulate(BUILT, "fast", workers, plan, 0, BUCKET)
+        apart = row["statistics_s"] + row["gradients_s"]
+        expect(abs(row["step_s"] - apart) < 1e-3 * apart, row)
+
+
+@cases
 def a_slow_network_shows(room):
     fast, slow = (simulated(room, 8, cluster) for cluster in ["fast", "slow"])
     # cnn has three batch_norms: six exchanges of at least the way from node to node.
