@@ -31,6 +31,14 @@ def wait_until(holds, what, seconds=60):
         time.sleep(0.02)
 
 
+def command_line(pid):
+    """Of a process that may have ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 class Running:
     """A run that has begun its steps, in a session of its own, as a terminal gives it."""
 
@@ -142,7 +150,7 @@ def hang_up_of_the_terminal_of_launch(room):
 def asked_before_anybody_can_hear(room):
     process = subprocess.Popen(command(["train", room.config, *LONG], 2, launcher=LAUNCH), stderr=subprocess.PIPE,
                                text=True, start_new_session=True)
-    wait_until(lambda: any(b"mpirun" in Path(f"/proc/{child}/cmdline").read_bytes() for child in children(process.pid)),
+    wait_until(lambda: any(b"mpirun" in command_line(child) for child in children(process.pid)),
                "mpirun")
     process.send_signal(signal.SIGTERM)
     err = process.communicate(timeout=60)[1]
