@@ -22,7 +22,8 @@ void warn_if_reference(std::string_view implementation, std::string_view what) {
 }
 
 Call::Call(const dnnl::primitive_desc_base& desc, const std::vector<Argument>& arguments, int threads)
-    : primitive_(desc.get()), scratchpad_bytes_(desc.scratchpad_desc().get_size()) {
+    : primitive_(make_alone<dnnl::primitive>(desc.get())),
+      scratchpad_bytes_(desc.scratchpad_desc().get_size()) {
   check_compute_thread();
   for (int thread = 0; thread < threads; ++thread) {
     Lane lane{dnnl::stream(engine()), Memory(desc.scratchpad_desc(), engine(), nullptr), {}, {}};

@@ -29,7 +29,6 @@ std::string describe(const Convolution& c, std::int64_t samples) {
 
 std::unique_ptr<Kernel> make_convolution(const Convolution& convolution, const KernelShape& shape) {
   check_compute_thread();
-  const std::lock_guard alone(onednn::making());
   const auto element = onednn::type_of(shape.element);
   const auto image = [&](const SampleShape& s) {
     return Desc({shape.samples, s.channels, s.height, s.width}, element, Memory::format_tag::nhwc);

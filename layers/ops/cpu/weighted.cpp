@@ -6,10 +6,6 @@
 namespace lockstep::onednn {
 namespace {
 
-dnnl::reorder::primitive_desc describe_reorder(const Desc& from, const Desc& to) {
-  return {engine(), from, engine(), to, user_scratchpad()};
-}
-
 // The weight in a primitive's own layout.
 class PreparedWeight {
  public:
