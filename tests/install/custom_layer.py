@@ -6,6 +6,7 @@ The environment names the folder that build_consumer.sh made: INSTALLED=build/re
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -89,6 +90,16 @@ def its_keys_are_in_the_manual(_room):
     told = must(0, "config", "--keys").out
     expect("| `prelu` | | | | | negative values become smaller by a learned factor |" in told, told)
     expect("| | `start` | number | 0 to 1 | `0.25` | what they start as |" in told, told)
+
+
+@cases
+def its_help_has_its_name(room):
+    helps = [must(0, *command, "--help").out for command in [[], ["train"], ["bench"], ["bench", "step"], ["config"]]]
+    wrong = [must(USAGE, *command).err for command in [["tarin"], ["train"], ["bench", "allreduce"], ["train", "--overwriet", room.config]]]
+    for text in helps + wrong:
+        expect("my_lockstep " in text, f"does not have its name:\n{text}")
+        ours = re.findall(r"(?<!my_)lockstep [a-z-]+", text)
+        expect(not ours, f"tells to call {ours}:\n{text}")
 
 
 @cases

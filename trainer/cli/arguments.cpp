@@ -9,6 +9,7 @@
 
 #include "comm/base/error.h"
 #include "comm/mpi/mpi.h"
+#include "trainer/cli/program.h"
 #include "trainer/config/nearest.h"
 
 namespace lockstep {
@@ -19,7 +20,7 @@ namespace po = boost::program_options;
 
 [[noreturn]] void refuse(const std::string& command, const std::string& wrong) {
   throw UsageError(
-      fmt::format("lockstep {0}: {1}\nlockstep {0} --help shows how it is used", command, wrong));
+      fmt::format("{2} {0}: {1}\n{2} {0} --help shows how it is used", command, wrong, program_name()));
 }
 
 const Option* find_option(const Usage& usage, const std::string& name) {
@@ -90,9 +91,9 @@ std::string help_text(const Usage& usage) {
   std::size_t width = 0;
   for (const auto& [option, meaning] : rows) width = std::max(width, option.size());
   std::string text =
-      fmt::format("usage: lockstep {} {}\n\n{}\n\n", usage.command, usage.synopsis, usage.purpose);
+      fmt::format("usage: {} {} {}\n\n{}\n\n", program_name(), usage.command, usage.synopsis, usage.purpose);
   for (const auto& [option, meaning] : rows) text += fmt::format("  {:<{}}  {}\n", option, width, meaning);
-  return text + fmt::format("\nexample:\n{}\n", usage.example);
+  return text + fmt::format("\nexample:\n{}\n", as_typed(usage.example));
 }
 
 std::optional<std::string> Arguments::value(const std::string& option) const {
@@ -161,9 +162,8 @@ void require_alone(const Usage& usage, const Arguments& arguments, const std::st
 void require_one_worker(std::string_view command) {
   const auto launch = launched();
   if (!launch || launch->size == 1) return;
-  throw UsageError(
-      fmt::format("lockstep {} runs on one worker and was started on {}; run it without the launcher",
-                  command, launch->size));
+  throw UsageError(fmt::format("{} {} runs on one worker and was started on {}; run it without the launcher",
+                               program_name(), command, launch->size));
 }
 
 bool speaks() {

@@ -11,6 +11,7 @@
 #include "comm/base/error.h"
 #include "trainer/cli/arguments.h"
 #include "trainer/cli/commands.h"
+#include "trainer/cli/program.h"
 #include "trainer/cli/workers_option.h"
 #include "trainer/config/config.h"
 #include "trainer/config/nearest.h"
@@ -98,9 +99,9 @@ Usage usage(const Kind& kind) {
 }
 
 std::string help_of_all() {
-  std::string text = "usage: lockstep bench KIND [CONFIG.yaml] [OPTIONS]\n\n";
+  std::string text = fmt::format("usage: {} bench KIND [CONFIG.yaml] [OPTIONS]\n\n", program_name());
   for (const Kind& kind : kinds()) text += fmt::format("  {:<10}{}\n", kind.name, kind.purpose);
-  return text + "\nlockstep bench KIND --help shows the options\n";
+  return text + fmt::format("\n{} bench KIND --help shows the options\n", program_name());
 }
 
 // Made for ImageNet: a batch of the usual size has no room on a small machine.
@@ -141,8 +142,8 @@ void require_processes(const Kind& kind, const Workers& workers) {
   if (workers.kind == Workers::Kind::mpi && workers.count > 1) return;
   throw UsageError(
       fmt::format("bench {0} measures what processes exchange over MPI, so it needs several of them: "
-                  "mpirun -n 2 lockstep bench {0}",
-                  kind.name));
+                  "mpirun -n 2 {1} bench {0}",
+                  kind.name, program_name()));
 }
 
 }  // namespace

@@ -4,11 +4,13 @@
 
 #include "trainer/cli/commands.h"
 #include "trainer/cli/dispatch.h"
+#include "trainer/cli/program.h"
 #include "trainer/loop/workers.h"
 
 namespace lockstep {
 
 int run_command_line(int argc, char** argv) {
+  if (argc > 0) set_program_name(argv[0]);
   std::signal(SIGXFSZ, SIG_IGN);  // a file above `ulimit -f` is then a write that fails, and an error to tell
   const CommandTable table{
       .version = LOCKSTEP_VERSION,

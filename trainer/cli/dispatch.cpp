@@ -13,6 +13,7 @@
 #include "comm/base/told_error.h"
 #include "comm/mpi/mpi.h"
 #include "trainer/cli/arguments.h"
+#include "trainer/cli/program.h"
 #include "trainer/config/nearest.h"
 #include "trainer/loop/lacking.h"
 
@@ -21,18 +22,20 @@ namespace lockstep {
 namespace {
 
 std::string help_text(const CommandTable& table) {
-  std::string text =
-      "usage: lockstep COMMAND [OPTIONS]\n\n"
-      "Trains neural networks on many workers. Their number does not change one bit of the result.\n\n";
+  std::string text = fmt::format(
+      "usage: {} COMMAND [OPTIONS]\n\n"
+      "Trains neural networks on many workers. Their number does not change one bit of the result.\n\n",
+      program_name());
   for (const Command& command : table.commands) {
     text += fmt::format("  {:<10}{}\n", command.name, command.purpose);
   }
   return text +
          "\n  --help     show this text; behind a command, that command's\n"
          "  --version  show the version\n\n"
-         "example:\n"
-         "  mpirun -n 2 lockstep train configs/fashion_mnist.yaml\n"
-         "  lockstep evaluate runs/fashion_mnist/final.safetensors\n";
+         "example:\n" +
+         as_typed(
+             "  mpirun -n 2 lockstep train configs/fashion_mnist.yaml\n"
+             "  lockstep evaluate runs/fashion_mnist/final.safetensors\n");
 }
 
 // A rank of a launcher that is not rank 0, or nothing.
@@ -65,8 +68,8 @@ int run(const CommandTable& table, const std::vector<std::string>& arguments) {
   if (command != table.commands.end()) return command->run({arguments.begin() + 1, arguments.end()});
   std::vector<std::string> names{"--help", "--version"};
   for (const Command& known : table.commands) names.emplace_back(known.name);
-  throw UsageError(fmt::format("unknown command {}; did you mean '{}'?\nlockstep --help lists all commands",
-                               in_quotes(first), nearest(first, names)));
+  throw UsageError(fmt::format("unknown command {}; did you mean '{}'?\n{} --help lists all commands",
+                               in_quotes(first), nearest(first, names), program_name()));
 }
 
 // Throws where standard output did not take all that was printed: an answer in part is none.
