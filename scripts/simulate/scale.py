@@ -30,8 +30,8 @@ SETTINGS = {
     "contexts/stack-size": 512,
     # Messages that nobody waits for would stand in one list of all of them, which each that ends searches.
     "smpi/send-is-detached-thresh": 0,
-    # Of what MPI does before and between what is timed.
-    "smpi/coll-selector": "ompi",
+    # Of what is before and between what is timed: few messages.
+    "smpi/coll-selector": "ompi", "smpi/allgather": "bruck", "smpi/bcast": "binomial_tree",
 }
 
 
