@@ -123,7 +123,7 @@ def main():
     parser.add_argument("--workers", type=int, nargs="+", default=[2**power for power in range(1, 11)],
                         help="numbers of workers, up to 1024")
     parser.add_argument("--quick", action="store_const", dest="workers", const=[2**power for power in range(1, 7)],
-                        help="up to 64 workers: minutes instead of an hour")
+                        help="up to 64 workers: two minutes instead of half an hour")
     parser.add_argument("--whole-steps-up-to", type=int, default=256, metavar="WORKERS",
                         help="with more, statistics and gradients alone: a step takes the longest to simulate")
     parser.add_argument("--clusters", nargs="+", choices=list(CLUSTERS), default=list(CLUSTERS))
