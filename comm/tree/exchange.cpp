@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "comm/tree/moments.h"
+
 namespace lockstep {
 
 namespace {
@@ -179,14 +181,9 @@ Combine sum_of(std::size_t width) {
 
 void merge_moments(std::size_t channels, double* left, std::int64_t left_count, const double* right,
                    std::int64_t right_count) {
-  const auto left_values = static_cast<double>(left_count);
-  const auto right_values = static_cast<double>(right_count);
-  const double share = right_values / (left_values + right_values);
-  const double spread = left_values * share;
+  const MomentsMerge merge(static_cast<double>(left_count), static_cast<double>(right_count));
   for (std::size_t channel = 0; channel < channels; ++channel) {
-    const double delta = right[channel] - left[channel];
-    left[channel] += delta * share;
-    left[channels + channel] += right[channels + channel] + delta * delta * spread;
+    merge(left[channel], left[channels + channel], right[channel], right[channels + channel]);
   }
 }
 

@@ -68,9 +68,8 @@ class TreeExchange {
 // The Combine of plain sums of `width` doubles.
 Combine sum_of(std::size_t width);
 
-// Merges moments into others: `channels` means followed by `channels` sums of squared deviations (M2), of so
-// many values a channel. The parallel formula of Chan, Golub and LeVeque (1979), equations 2.1, in fp64, so
-// no precision is lost where the mean is large. right_count ≥ 1; left_count may be 0: left becomes right.
+// Merges moments into others (moments.h): `channels` means followed by `channels` sums of squared deviations
+// (M2), of so many values a channel. right_count ≥ 1; left_count may be 0: left becomes right.
 void merge_moments(std::size_t channels, double* left, std::int64_t left_count, const double* right,
                    std::int64_t right_count);
 

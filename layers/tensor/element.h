@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <stdexcept>
 
+#include "comm/base/host_device.h"
+
 // What activations and their gradients are stored in. Arithmetic is in fp32 or better, whatever they are.
 namespace lockstep {
 
@@ -32,23 +34,23 @@ decltype(auto) with_element(Element element, const Visit& visit) {
   throw std::logic_error("an element of no type");
 }
 
-inline float to_float(float x) {
+LOCKSTEP_HOST_DEVICE inline float to_float(float x) {
   return x;
 }
-inline float to_float(Bf16 x) {
+LOCKSTEP_HOST_DEVICE inline float to_float(Bf16 x) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16U);
 }
 
 // The nearest E, of two the even one; NaN stays NaN. With integers, so that every processor and every tail
 // gives the same bits: the instruction for it takes what is below fp32's normal numbers for 0.
 template <class E>
-E from_float(float x);
+LOCKSTEP_HOST_DEVICE E from_float(float x);
 template <>
-inline float from_float<float>(float x) {
+LOCKSTEP_HOST_DEVICE inline float from_float<float>(float x) {
   return x;
 }
 template <>
-inline Bf16 from_float<Bf16>(float x) {
+LOCKSTEP_HOST_DEVICE inline Bf16 from_float<Bf16>(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   const std::uint32_t odd = (bits >> 16U) & 1U;
   const std::uint32_t nearest = (bits + 0x7fffU + odd) >> 16U;
@@ -58,7 +60,7 @@ inline Bf16 from_float<Bf16>(float x) {
 
 // x as it comes back from memory.
 template <class E>
-float stored(float x) {
+LOCKSTEP_HOST_DEVICE float stored(float x) {
   return to_float(from_float<E>(x));
 }
 

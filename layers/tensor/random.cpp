@@ -1,32 +1,23 @@
 #include "layers/tensor/random.h"
 
-#include <Random123/philox.h>
-
 #include <cmath>
 #include <numbers>
 
 #include "comm/base/hash.h"
+#include "layers/tensor/philox.h"
 
 namespace lockstep {
 namespace {
 
-constexpr std::uint32_t low(std::uint64_t value) {
-  return static_cast<std::uint32_t>(value);
-}
-constexpr std::uint32_t high(std::uint64_t value) {
-  return static_cast<std::uint32_t>(value >> 32);
-}
-
 constexpr std::array<std::uint32_t, 2> halves(std::uint64_t value) {
-  return {low(value), high(value)};
+  return {low_half(value), high_half(value)};
 }
 
 }  // namespace
 
 std::array<std::uint32_t, 4> philox(const std::array<std::uint32_t, 4>& counter,
                                     const std::array<std::uint32_t, 2>& key) {
-  const r123::Philox4x32::ctr_type in{{counter[0], counter[1], counter[2], counter[3]}};
-  const auto out = r123::Philox4x32{}(in, {{key[0], key[1]}});
+  const auto out = r123::Philox4x32{}({{counter[0], counter[1], counter[2], counter[3]}}, {{key[0], key[1]}});
   return {out[0], out[1], out[2], out[3]};
 }
 
@@ -34,7 +25,8 @@ Random::Random(std::uint64_t seed, std::string_view purpose, std::string_view na
     : key_(halves(hash64(name, hash64(purpose, seed)))) {}
 
 std::array<std::uint32_t, 4> Random::bits(std::uint64_t a, std::uint64_t b) const {
-  return philox({low(a), high(a), low(b), high(b)}, key_);
+  const auto out = random_bits({{key_[0], key_[1]}}, a, b);
+  return {out[0], out[1], out[2], out[3]};
 }
 
 double Random::normal(std::uint32_t radius, std::uint32_t angle) {

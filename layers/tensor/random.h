@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "comm/base/host_device.h"
+
 namespace lockstep {
 
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
@@ -18,10 +20,14 @@ class Random {
   // (a parameter's or a layer's name).
   Random(std::uint64_t seed, std::string_view purpose, std::string_view name = "");
 
+  const std::array<std::uint32_t, 2>& key() const { return key_; }
+
   // 128 random bits for the position (a, b).
   std::array<std::uint32_t, 4> bits(std::uint64_t a, std::uint64_t b = 0) const;
   // [0, 1), with 24 bits; `lane` 0 … 3 picks one of the four words of the position.
-  static float uniform(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24F; }
+  LOCKSTEP_HOST_DEVICE static float uniform(std::uint32_t word) {
+    return static_cast<float>(word >> 8) * 0x1p-24F;
+  }
   // Of the standard normal distribution, from two words of a position (Box and Muller, 1958).
   static double normal(std::uint32_t radius, std::uint32_t angle);
   // Uniform in [0, n), n ≥ 1, from 64 bits of the position (the bias is below 2⁻³² for n < 2³²).

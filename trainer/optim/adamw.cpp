@@ -4,27 +4,13 @@
 #include <cstddef>
 #include <utility>
 
+#include "layers/ops/update.h"
+
 namespace lockstep {
 namespace {
 
-// What one step multiplies and divides by, rounded once.
-struct Scalars {
-  float keep;                   // 1 − lr·weight_decay
-  float take_mean;              // 1 − beta1
-  float keep_square;            // beta2
-  float take_square;            // 1 − beta2
-  float step_size;              // lr / (1 − beta1^t)
-  float square_root_of_square;  // √(1 − beta2^t)
-  float eps;
-};
-
-void step_range(float* p, const float* g, float* m, float* v, std::size_t n, Scalars s) {
-  for (std::size_t i = 0; i < n; ++i) {
-    m[i] += (g[i] - m[i]) * s.take_mean;
-    v[i] = s.keep_square * v[i] + s.take_square * (g[i] * g[i]);
-    const float divisor = std::sqrt(v[i]) / s.square_root_of_square + s.eps;
-    p[i] = p[i] * s.keep - s.step_size * (m[i] / divisor);
-  }
+void step_range(float* p, const float* g, float* m, float* v, std::size_t n, AdamWScalars s) {
+  for (std::size_t i = 0; i < n; ++i) update_adamw(p[i], g[i], m[i], v[i], s);
 }
 
 }  // namespace
@@ -42,13 +28,13 @@ void AdamW::update(std::span<float> parameters, std::span<const float> gradients
                    std::int64_t step) {
   check_arenas(parameters, gradients, arena_);
   const auto t = static_cast<double>(step + 1);
-  Scalars s{.keep = 1.0F,
-            .take_mean = static_cast<float>(1 - beta1_),
-            .keep_square = static_cast<float>(beta2_),
-            .take_square = static_cast<float>(1 - beta2_),
-            .step_size = 0.0F,
-            .square_root_of_square = static_cast<float>(std::sqrt(1 - std::pow(beta2_, t))),
-            .eps = static_cast<float>(eps_)};
+  AdamWScalars s{.keep = 1.0F,
+                 .take_mean = static_cast<float>(1 - beta1_),
+                 .keep_square = static_cast<float>(beta2_),
+                 .take_square = static_cast<float>(1 - beta2_),
+                 .step_size = 0.0F,
+                 .square_root_of_square = static_cast<float>(std::sqrt(1 - std::pow(beta2_, t))),
+                 .eps = static_cast<float>(eps_)};
   for (const TreatedRange& range : ranges_) {
     const double own_lr = lr * range.lr_scale;
     s.keep = static_cast<float>(1 - own_lr * range.weight_decay);

@@ -3,30 +3,21 @@
 #include <cstddef>
 #include <utility>
 
+#include "layers/ops/update.h"
+
 namespace lockstep {
 namespace {
 
-struct Scalars {
-  float lr, momentum, decay;
-};
-
-void plain(float* p, const float* g, std::size_t n, Scalars s) {
-  for (std::size_t i = 0; i < n; ++i) p[i] -= s.lr * (g[i] + s.decay * p[i]);
+void plain(float* p, const float* g, std::size_t n, SgdScalars s) {
+  for (std::size_t i = 0; i < n; ++i) update_plain(p[i], g[i], s);
 }
 
-void with_momentum(float* p, const float* g, float* buffer, std::size_t n, Scalars s) {
-  for (std::size_t i = 0; i < n; ++i) {
-    buffer[i] = s.momentum * buffer[i] + (g[i] + s.decay * p[i]);
-    p[i] -= s.lr * buffer[i];
-  }
+void with_momentum(float* p, const float* g, float* buffer, std::size_t n, SgdScalars s) {
+  for (std::size_t i = 0; i < n; ++i) update_with_momentum(p[i], g[i], buffer[i], s);
 }
 
-void with_nesterov(float* p, const float* g, float* buffer, std::size_t n, Scalars s) {
-  for (std::size_t i = 0; i < n; ++i) {
-    const float d = g[i] + s.decay * p[i];
-    buffer[i] = s.momentum * buffer[i] + d;
-    p[i] -= s.lr * (d + s.momentum * buffer[i]);
-  }
+void with_nesterov(float* p, const float* g, float* buffer, std::size_t n, SgdScalars s) {
+  for (std::size_t i = 0; i < n; ++i) update_with_nesterov(p[i], g[i], buffer[i], s);
 }
 
 }  // namespace
@@ -44,8 +35,8 @@ void Sgd::update(std::span<float> parameters, std::span<const float> gradients, 
   for (const TreatedRange& range : ranges_) {
     float* p = parameters.data() + range.offset;
     const float* g = gradients.data() + range.offset;
-    const Scalars s{static_cast<float>(lr * range.lr_scale), momentum_,
-                    static_cast<float>(range.weight_decay)};
+    const SgdScalars s{static_cast<float>(lr * range.lr_scale), momentum_,
+                       static_cast<float>(range.weight_decay)};
     if (buffer_.empty()) {
       plain(p, g, range.count, s);
     } else if (nesterov_) {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "comm/tree/exchange.h"
-#include "layers/ops/cpu/activation.h"
+#include "layers/ops/activation.h"
 #include "layers/ops/cpu/vectorized.h"
 #include "layers/ops/kernels.h"
 

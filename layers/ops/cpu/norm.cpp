@@ -1,12 +1,11 @@
 #include "layers/ops/norm.h"
 
 #include <algorithm>
-#include <cmath>
 #include <type_traits>
 #include <vector>
 
-#include "layers/ops/cpu/activation.h"
 #include "layers/ops/cpu/vectorized.h"
+#include "layers/ops/norm_formulas.h"
 
 // Vectors run across lanes. A lane is a channel; where channels are few, several rows side by side make one
 // wide row, so that lanes still fill vectors. Sums take eight wide rows in a fixed association in fp32 and go
@@ -161,17 +160,6 @@ struct WideAffine {
         shift(layout.spread(affine.shift.data())) {}
 };
 
-float normalized(float x, float mean, float scale, float shift) {
-  return std::fma(x - mean, scale, shift);
-}
-
-// dy behind the normalization's own ReLU, whose mask is recomputed from x, or dy itself.
-template <bool masked, class E>
-float dz_of(E dy, E x, float mean, float scale, float shift) {
-  if constexpr (!masked) return to_float(dy);
-  return normalized(to_float(x), mean, scale, shift) > largest_zero<E> ? to_float(dy) : 0.0F;
-}
-
 // One lane of a block.
 template <bool masked, class E>
 void add_products(const E* x, const E* dy, std::int64_t lanes, float mean, float scale, float shift,
@@ -283,12 +271,12 @@ void backward_apply(const E* x, const Same<E>* dy, bool masked, const Affine& af
   const Layout layout(rows, channels);
   const WideAffine wide(affine, layout);
   const auto count = static_cast<double>(sums.count);
-  std::vector<float> offsets(channels);  // sum_dz / count
-  std::vector<float> slopes(channels);   // −inverse_deviation · sum_dzx / count
+  std::vector<float> offsets(channels);
+  std::vector<float> slopes(channels);
   for (std::int64_t c = 0; c < channels; ++c) {
-    offsets[c] = static_cast<float>(sums.dz[c] / count);
-    slopes[c] =
-        static_cast<float>(-static_cast<double>(affine.inverse_deviation[c]) * sums.dz_xhat[c] / count);
+    const GroupTerms terms = group_terms(sums.dz[c], sums.dz_xhat[c], count, affine.inverse_deviation[c]);
+    offsets[c] = terms.mean_dz;
+    slopes[c] = terms.slope;
   }
   const std::vector<float> wide_offsets = layout.spread(offsets.data());
   const std::vector<float> wide_slopes = layout.spread(slopes.data());
@@ -303,8 +291,7 @@ void backward_apply(const E* x, const Same<E>* dy, bool masked, const Affine& af
       for (std::int64_t lane = 0; lane < lanes; ++lane) {
         const std::int64_t i = offset + lane;
         const float dz = dz_of<mask>(dy[i], x[i], mean[lane], scale[lane], shift[lane]);
-        dx[i] = from_float<E>(scale[lane] *
-                              std::fma(to_float(x[i]) - mean[lane], slope[lane], dz - mean_dz[lane]));
+        dx[i] = from_float<E>(dx_of(dz, to_float(x[i]), mean[lane], scale[lane], mean_dz[lane], slope[lane]));
       }
     });
   });

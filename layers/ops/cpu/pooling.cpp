@@ -4,16 +4,11 @@
 
 #include "layers/ops/cpu/vectorized.h"
 #include "layers/ops/kernels.h"
+#include "layers/ops/reach.h"
 
 // Own loops: oneDNN's max passes over NaN, and then a diverged run would not be seen.
 namespace lockstep {
 namespace {
-
-// Pixels [begin, end) along one side of an image.
-struct Reach {
-  std::int64_t begin, end;
-  std::int64_t size() const { return end - begin; }
-};
 
 // A rectangle of pixels of one image, counted over the shard.
 struct Area {
@@ -38,8 +33,7 @@ std::vector<Reach> windows(const Pooling& p, std::int64_t inputs, std::int64_t o
   std::vector<Reach> reaches;
   reaches.reserve(static_cast<std::size_t>(outputs));
   for (std::int64_t output = 0; output < outputs; ++output) {
-    const std::int64_t begin = output * p.stride - p.padding;
-    reaches.push_back({std::max<std::int64_t>(begin, 0), std::min(begin + p.window, inputs)});
+    reaches.push_back(window_of(p, output, inputs));
   }
   return reaches;
 }
@@ -49,8 +43,7 @@ std::vector<Reach> watchers(const Pooling& p, std::int64_t inputs, std::int64_t 
   std::vector<Reach> reaches;
   reaches.reserve(static_cast<std::size_t>(inputs));
   for (std::int64_t input = 0; input < inputs; ++input) {
-    const std::int64_t first = std::max<std::int64_t>(input + p.padding - p.window + p.stride, 0) / p.stride;
-    reaches.push_back({first, std::min((input + p.padding) / p.stride + 1, outputs)});
+    reaches.push_back(watchers_of(p, input, outputs));
   }
   return reaches;
 }

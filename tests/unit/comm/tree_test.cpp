@@ -7,6 +7,7 @@
 #include "comm/single/single.h"
 #include "comm/tree/exchange.h"
 #include "comm/tree/fixed_tree.h"
+#include "comm/tree/fold_along.h"
 #include "tests/support/random_values.h"
 #include "tests/support/reference_tree.h"
 
@@ -87,6 +88,18 @@ TEST(FoldSums, takes_the_sum_in_the_order_of_the_tree) {
         reference_sum(begin, end, present, leaves).value_or(std::vector<float>(count, -7.0F));
     EXPECT_TRUE(same_bits(folded({begin, end}, present, leaves), expected))
         << begin << " to " << end << ", " << present << " present, " << count << " elements";
+  }
+}
+
+TEST(FoldAlongTree, is_the_tree_without_recursion) {
+  Random random(4);
+  for (std::int64_t count = 1; count <= 70; ++count) {
+    std::vector<std::vector<float>> leaves;
+    for (std::int64_t leaf = 0; leaf < count; ++leaf) leaves.push_back(random.values<float>(1));
+    const auto sum = fold_along_tree<float>(
+        count, [&](std::int64_t leaf) { return leaves[static_cast<std::size_t>(leaf)][0]; },
+        [](float& left, float right) { left += right; });
+    EXPECT_TRUE(same_bits(std::vector{sum}, *reference_sum(0, count, count, leaves))) << count;
   }
 }
 
