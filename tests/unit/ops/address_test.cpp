@@ -1,10 +1,8 @@
 #include "layers/ops/elementwise.h"
 
-#include <functional>
-
 #include "layers/ops/kernels.h"
 #include "layers/ops/norm.h"
-#include "tests/unit/ops/harness.h"
+#include "tests/unit/ops/at_offsets.h"
 
 // Rule 3: no result depends on an address, the length of a slice, or where a tail begins.
 namespace lockstep::test {
@@ -12,42 +10,7 @@ namespace {
 
 struct AddressTest : ComputeTest {};
 
-constexpr std::size_t offsets = 32;         // of one element each: a cache line of bf16, two of fp32
 constexpr std::size_t odd_size = 3 * 1021;  // no multiple of any vector
-
-Trial trial_of(std::size_t inputs, std::size_t input_size, std::size_t output_size,
-               const std::vector<std::size_t>& parameter_sizes = {}) {
-  Trial trial;
-  for (std::size_t i = 0; i < inputs; ++i) {
-    trial.inputs.push_back(random_values(input_size, "input" + std::to_string(i)));
-  }
-  for (const std::size_t size : parameter_sizes) trial.parameters.push_back(random_values(size, "parameter"));
-  trial.output_gradient = random_values(output_size, "gradient");
-  return trial;
-}
-
-// make(shape) makes the kernel, for 3 samples and each element type; `step` elements lie between two offsets.
-template <class Make>
-void expect_same_at_offsets(const Make& make, const Trial& trial,
-                            const std::function<std::size_t(Element)>& step, const std::string& what) {
-  for (const Element element : elements_here()) {
-    const auto kernel = make(KernelShape{.samples = 3, .element = element});
-    prepare(*kernel, trial);
-    const Outcome expected = run(*kernel, element, trial);
-    for (std::size_t i = 1; i < offsets; ++i) {
-      const std::size_t offset = i * step(element);
-      EXPECT_TRUE(same_bits(run(*kernel, element, trial, offset), expected))
-          << what << " in " << size_of(element) << " bytes at offset " << offset;
-    }
-  }
-}
-
-std::size_t one(Element /*element*/) {
-  return 1;
-}
-std::size_t cache_line(Element element) {
-  return alignment / size_of(element);
-}
 
 TEST_F(AddressTest, OwnKernelsGiveTheSameBitsAtEveryOffset) {
   const SampleShape in{7, 7, 11};
@@ -57,46 +20,19 @@ TEST_F(AddressTest, OwnKernelsGiveTheSameBitsAtEveryOffset) {
                          const std::string& what) {
     expect_same_at_offsets(make, trial_of(inputs, size, output_size), one, what);
   };
-  check([&](const KernelShape& shape) { return make_relu(in, shape); }, 1, size, "relu");
-  check([&](const KernelShape& shape) { return make_add(in, shape); }, 2, size, "add");
-  check([&](const KernelShape& shape) { return make_dropout(in, 0.4F, random, shape); }, 1, size, "dropout");
-  check([&](const KernelShape& shape) { return make_flatten(in, shape); }, 1, size, "flatten");
-  check([&](const KernelShape& shape) { return make_global_average_pooling(in, shape); }, 1,
+  check([&](const KernelShape& shape) { return tested::make_relu(in, shape); }, 1, size, "relu");
+  check([&](const KernelShape& shape) { return tested::make_add(in, shape); }, 2, size, "add");
+  check([&](const KernelShape& shape) { return tested::make_dropout(in, 0.4F, random, shape); }, 1, size,
+        "dropout");
+  check([&](const KernelShape& shape) { return tested::make_flatten(in, shape); }, 1, size, "flatten");
+  check([&](const KernelShape& shape) { return tested::make_global_average_pooling(in, shape); }, 1,
         std::size_t{3} * 11, "global average pooling");
   for (const auto kind : {Pooling::Kind::max, Pooling::Kind::average}) {
     const auto make = [&](const KernelShape& shape) {
-      return make_pooling({kind, in, {4, 4, 11}, 3, 2, 1}, shape);
+      return tested::make_pooling({kind, in, {4, 4, 11}, 3, 2, 1}, shape);
     };
     check(make, 1, std::size_t{3} * 4 * 4 * 11, "pooling");
   }
-}
-
-const auto convolution = [](const KernelShape& shape) {
-  return make_convolution({{7, 7, 8}, {7, 7, 11}, 3, 3, 1, 1, 1, true}, shape);
-};
-const auto depthwise = [](const KernelShape& shape) {
-  return make_convolution({{7, 7, 8}, {7, 7, 8}, 3, 3, 1, 1, 8, true}, shape);
-};
-const auto linear = [](const KernelShape& shape) { return make_linear({67, 10, true}, shape); };
-
-Trial image_trial() {
-  return trial_of(1, std::size_t{3} * 7 * 7 * 8, std::size_t{3} * 7 * 7 * 11, {11 * 8 * 9, 11});
-}
-Trial vector_trial() {
-  return trial_of(1, std::size_t{3} * 67, std::size_t{3} * 10, {670, 10});
-}
-
-TEST_F(AddressTest, OneDnnKernelsGiveTheSameBitsOnEveryCacheLine) {
-  expect_same_at_offsets(convolution, image_trial(), cache_line, "convolution");
-  const Trial trial = trial_of(1, std::size_t{3} * 7 * 7 * 8, std::size_t{3} * 7 * 7 * 8, {8 * 9, 8});
-  expect_same_at_offsets(depthwise, trial, cache_line, "depthwise convolution");
-  expect_same_at_offsets(linear, vector_trial(), cache_line, "linear");
-}
-
-// Parameters and their gradients lie in arenas, wherever their neighbours end.
-TEST_F(AddressTest, OneDnnKernelsTakeParametersAtEveryOffset) {
-  expect_same_at_offsets(convolution, image_trial(), one, "convolution");
-  expect_same_at_offsets(linear, vector_trial(), one, "linear");
 }
 
 struct NormResult {
@@ -129,17 +65,18 @@ NormResult norm_at(std::int64_t rows, std::int64_t channels, std::size_t offset)
   result.moments.resize(2 * channels);
   result.sums.resize(2 * channels);
   result.residual_sums.resize(2 * channels);
-  norm::moments(x.data(), rows, channels, result.moments.data());
-  norm::normalize(x.data(), nullptr, true, affine, rows, channels, y.data());
-  norm::normalize(x.data(), residual.data(), true, affine, rows, channels, fused.data());
-  norm::backward_sums(x.data(), nullptr, dy.data(), true, false, affine, rows, channels, nullptr, false,
-                      result.sums.data());
-  norm::backward_sums(x.data(), fused.data(), masked_dy.data(), true, true, affine, rows, channels,
-                      residual_gradient.data(), false, result.residual_sums.data());
+  tested::norm::moments(x.data(), rows, channels, result.moments.data());
+  tested::norm::normalize(x.data(), nullptr, true, affine, rows, channels, y.data());
+  tested::norm::normalize(x.data(), residual.data(), true, affine, rows, channels, fused.data());
+  tested::norm::backward_sums(x.data(), nullptr, dy.data(), true, false, affine, rows, channels, nullptr,
+                              false, result.sums.data());
+  tested::norm::backward_sums(x.data(), fused.data(), masked_dy.data(), true, true, affine, rows, channels,
+                              residual_gradient.data(), false, result.residual_sums.data());
   const std::span<const double> sums(result.sums);
-  norm::backward_apply(x.data(), dy.data(), true, affine,
-                       {sums.first(channels), sums.last(channels), 2 * rows}, rows, channels, dx.data());
-  norm::backward_frozen(x.data(), dy.data(), true, affine, rows, channels, frozen.data());
+  tested::norm::backward_apply(x.data(), dy.data(), true, affine,
+                               {sums.first(channels), sums.last(channels), 2 * rows}, rows, channels,
+                               dx.data());
+  tested::norm::backward_frozen(x.data(), dy.data(), true, affine, rows, channels, frozen.data());
   for (const PlacedAs<E>* array : {&y, &fused, &masked_dy, &residual_gradient, &dx, &frozen}) {
     result.arrays.push_back(array->values());
   }
@@ -170,7 +107,7 @@ template <class E>
 Values sum_at(std::size_t offset) {
   const PlacedAs<E> sum(random_values(odd_size, "sum"), offset);
   const PlacedAs<E> addend(random_values(odd_size, "addend"), (offset * 5) % offsets);
-  add_into({sum.data(), odd_size}, std::span<const E>(addend.data(), odd_size));
+  tested::add_into({sum.data(), odd_size}, std::span<const E>(addend.data(), odd_size));
   return sum.values();
 }
 
@@ -178,17 +115,18 @@ TEST_F(AddressTest, SumsOfGradientsGiveTheSameBitsAtEveryOffset) {
   for (std::size_t offset = 1; offset < offsets; ++offset) {
     EXPECT_TRUE(same_bits(sum_at<float>(offset), sum_at<float>(0))) << offset;
     EXPECT_TRUE(same_bits(sum_at<Bf16>(offset), sum_at<Bf16>(0))) << offset;
-    EXPECT_TRUE(all_finite({Placed(sum_at<float>(0), offset).data(), odd_size})) << offset;
+    EXPECT_TRUE(tested::all_finite({Placed(sum_at<float>(0), offset).data(), odd_size})) << offset;
   }
 }
 
 TEST_F(AddressTest, SumsOfSquaresGiveTheSameBitsAtEveryOffset) {
   for (const std::size_t size : {odd_size, std::size_t{4096}, std::size_t{9001}, std::size_t{7}}) {
     const Values values = random_values(size, "values");
-    const double expected = sum_of_squares(values);
+    const double expected = tested::sum_of_squares(values);
     for (std::size_t offset = 1; offset < offsets; ++offset) {
       const Placed placed(values, offset);
-      EXPECT_EQ(sum_of_squares({placed.data(), size}), expected) << size << " values at offset " << offset;
+      EXPECT_EQ(tested::sum_of_squares({placed.data(), size}), expected)
+          << size << " values at offset " << offset;
     }
   }
 }
@@ -198,9 +136,9 @@ TEST_F(AddressTest, ConversionsGiveTheSameBitsAtEveryOffset) {
   for (std::size_t offset = 0; offset < offsets; ++offset) {
     const Placed from(values, (offset * 5) % offsets);
     const PlacedAs<Bf16> to(odd_size, offset);
-    convert(std::span<const float>(from.data(), odd_size), {to.data(), odd_size});
+    tested::convert(std::span<const float>(from.data(), odd_size), {to.data(), odd_size});
     EXPECT_TRUE(same_bits(to.values(), rounded<Bf16>(values))) << offset;
-    convert(std::span<const Bf16>(to.data(), odd_size), {from.data(), odd_size});
+    tested::convert(std::span<const Bf16>(to.data(), odd_size), {from.data(), odd_size});
     EXPECT_TRUE(same_bits(from.values(), rounded<Bf16>(values))) << offset;
   }
 }
@@ -228,11 +166,11 @@ void expect_same_wherever_it_is_cut() {
       const std::int64_t at = begin * channels;
       const std::int64_t count = end - begin;
       const auto length = static_cast<std::size_t>(count * channels);
-      norm::normalize(&x[at], &residual[at], true, affine, count, channels, result(0, at));
-      norm::normalize(&x[at], nullptr, false, affine, count, channels, result(1, at));
-      norm::backward_apply(&x[at], &residual[at], true, affine, sums, count, channels, result(2, at));
-      norm::backward_frozen(&x[at], &residual[at], true, affine, count, channels, result(3, at));
-      add_into({result(4, at), length}, std::span<const E>(&x[at], length));
+      tested::norm::normalize(&x[at], &residual[at], true, affine, count, channels, result(0, at));
+      tested::norm::normalize(&x[at], nullptr, false, affine, count, channels, result(1, at));
+      tested::norm::backward_apply(&x[at], &residual[at], true, affine, sums, count, channels, result(2, at));
+      tested::norm::backward_frozen(&x[at], &residual[at], true, affine, count, channels, result(3, at));
+      tested::add_into({result(4, at), length}, std::span<const E>(&x[at], length));
     }
     std::vector<Values> values;
     values.reserve(passes);

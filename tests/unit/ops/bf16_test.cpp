@@ -1,14 +1,11 @@
-// Kernels that read and write bf16. Own kernels compute in fp32 and round once, where they store: on numbers
-// that bf16 has they give what the fp32 kernel gives, rounded, bit for bit. oneDNN's are compared with fp64.
-#include <functional>
+// Own kernels that read and write bf16. They compute in fp32 and round once, where they store: on numbers
+// that bf16 has they give what the fp32 kernel gives, rounded, bit for bit.
 #include <limits>
-#include <memory>
 
 #include "layers/ops/elementwise.h"
 #include "layers/ops/kernels.h"
 #include "layers/ops/norm.h"
-#include "layers/ops/processor.h"
-#include "tests/unit/ops/gradient_check.h"
+#include "tests/unit/ops/harness.h"
 
 namespace lockstep::test {
 namespace {
@@ -16,10 +13,6 @@ namespace {
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
 struct Bf16Test : ComputeTest {};
-
-Values bf16_values(std::size_t count, std::string_view name) {
-  return rounded<Bf16>(random_values(count, name));
-}
 
 // make(shape) makes the kernel.
 template <class Make>
@@ -45,16 +38,18 @@ TEST_F(Bf16Test, OwnKernelsComputeInFp32AndRoundOnce) {
   const auto same_size = [&](const auto& make, std::size_t inputs, const std::string& what) {
     expect_rounded_fp32(make, 3, inputs, size, size, what);
   };
-  same_size([&](const KernelShape& shape) { return make_relu(in, shape); }, 1, "relu");
-  same_size([&](const KernelShape& shape) { return make_add(in, shape); }, 2, "add");
-  same_size([&](const KernelShape& shape) { return make_dropout(in, 0.4F, random, shape); }, 1, "dropout");
-  same_size([&](const KernelShape& shape) { return make_flatten(in, shape); }, 1, "flatten");
-  expect_rounded_fp32([&](const KernelShape& shape) { return make_global_average_pooling(in, shape); }, 3, 1,
-                      size, std::size_t{3} * 11, "global average pooling");
+  same_size([&](const KernelShape& shape) { return tested::make_relu(in, shape); }, 1, "relu");
+  same_size([&](const KernelShape& shape) { return tested::make_add(in, shape); }, 2, "add");
+  same_size([&](const KernelShape& shape) { return tested::make_dropout(in, 0.4F, random, shape); }, 1,
+            "dropout");
+  same_size([&](const KernelShape& shape) { return tested::make_flatten(in, shape); }, 1, "flatten");
+  expect_rounded_fp32(
+      [&](const KernelShape& shape) { return tested::make_global_average_pooling(in, shape); }, 3, 1, size,
+      std::size_t{3} * 11, "global average pooling");
   for (const auto kind : {Pooling::Kind::max, Pooling::Kind::average}) {
     expect_rounded_fp32(
         [&](const KernelShape& shape) {
-          return make_pooling({kind, in, {4, 4, 11}, 3, 2, 1}, shape);
+          return tested::make_pooling({kind, in, {4, 4, 11}, 3, 2, 1}, shape);
         },
         3, 1, size, std::size_t{3} * 4 * 4 * 11, "pooling");
   }
@@ -62,7 +57,7 @@ TEST_F(Bf16Test, OwnKernelsComputeInFp32AndRoundOnce) {
 
 TEST_F(Bf16Test, MaxPoolingKeepsNaNAndTheFirstOfEquals) {
   const KernelShape shape{.samples = 1, .element = Element::bf16};
-  const auto kernel = make_pooling({Pooling::Kind::max, {2, 4, 1}, {1, 2, 1}, 2, 2, 0}, shape);
+  const auto kernel = tested::make_pooling({Pooling::Kind::max, {2, 4, 1}, {1, 2, 1}, 2, 2, 0}, shape);
   const Outcome outcome = run<Bf16>(*kernel, {{{1, 3, 5, 5, 3, 3, nan, 5}}, {}, {10, 20}, {}});
   EXPECT_EQ(outcome.output[0], 3);
   EXPECT_TRUE(std::isnan(outcome.output[1]));
@@ -71,17 +66,17 @@ TEST_F(Bf16Test, MaxPoolingKeepsNaNAndTheFirstOfEquals) {
 
 TEST_F(Bf16Test, AddsAndConverts) {
   const PlacedAs<Bf16> sum({1, 256, nan}, 0);
-  add_into(std::span(sum.data(), 3), std::span<const Bf16>(PlacedAs<Bf16>({2, 1, 1}, 0).data(), 3));
+  tested::add_into(std::span(sum.data(), 3), std::span<const Bf16>(PlacedAs<Bf16>({2, 1, 1}, 0).data(), 3));
   EXPECT_EQ(sum.values()[0], 3);
   EXPECT_EQ(sum.values()[1], 256);  // 257 lies in the middle of two, 256 is even
   EXPECT_TRUE(std::isnan(sum.values()[2]));
 
   const Values values = random_values(1021, "values");
   const PlacedAs<Bf16> narrow(values.size(), 3);
-  convert(values, std::span(narrow.data(), values.size()));
+  tested::convert(values, std::span(narrow.data(), values.size()));
   EXPECT_TRUE(same_bits(narrow.values(), rounded<Bf16>(values)));
   Values wide(values.size());
-  convert(std::span<const Bf16>(narrow.data(), values.size()), wide);
+  tested::convert(std::span<const Bf16>(narrow.data(), values.size()), wide);
   EXPECT_TRUE(same_bits(wide, rounded<Bf16>(values)));
 }
 
@@ -105,35 +100,35 @@ struct Passes {
     };
     const norm::Affine affine{constant(0), constant(1), constant(2), constant(3)};
 
-    norm::moments(x.data(), rows, channels, moments.data());
+    tested::norm::moments(x.data(), rows, channels, moments.data());
     const auto normalized = empty();
-    norm::normalize(x.data(), nullptr, true, affine, rows, channels, normalized.data());
+    tested::norm::normalize(x.data(), nullptr, true, affine, rows, channels, normalized.data());
     y = normalized.values();
 
     const auto together = empty();
-    norm::normalize(x.data(), residual.data(), true, affine, rows, channels, together.data());
+    tested::norm::normalize(x.data(), residual.data(), true, affine, rows, channels, together.data());
     joined = together.values();
     const auto plain = empty();
-    norm::normalize(x.data(), nullptr, false, affine, rows, channels, plain.data());
-    add_into({plain.data(), size}, std::span<const E>(residual.data(), size));
+    tested::norm::normalize(x.data(), nullptr, false, affine, rows, channels, plain.data());
+    tested::add_into({plain.data(), size}, std::span<const E>(residual.data(), size));
     for (const float value : plain.values()) apart.push_back(value <= 0 ? 0 : value);
 
-    norm::backward_sums(x.data(), nullptr, dy.data(), true, false, affine, rows, channels, nullptr, false,
-                        sums.data());
+    tested::norm::backward_sums(x.data(), nullptr, dy.data(), true, false, affine, rows, channels, nullptr,
+                                false, sums.data());
     const auto masked = place(dy.values());
     const auto passed_on = place(Values(size, 0.25F));
-    norm::backward_sums(x.data(), together.data(), masked.data(), true, true, affine, rows, channels,
-                        passed_on.data(), true, residual_sums.data());
+    tested::norm::backward_sums(x.data(), together.data(), masked.data(), true, true, affine, rows, channels,
+                                passed_on.data(), true, residual_sums.data());
     masked_dy = masked.values();
     residual_gradient = passed_on.values();
 
     const std::span<const double> all(sums);
     const auto gradient = empty();
-    norm::backward_apply(x.data(), dy.data(), true, affine,
-                         {all.first(channels), all.last(channels), 2 * rows}, rows, channels,
-                         gradient.data());
+    tested::norm::backward_apply(x.data(), dy.data(), true, affine,
+                                 {all.first(channels), all.last(channels), 2 * rows}, rows, channels,
+                                 gradient.data());
     dx = gradient.values();
-    norm::backward_frozen(x.data(), dy.data(), true, affine, rows, channels, gradient.data());
+    tested::norm::backward_frozen(x.data(), dy.data(), true, affine, rows, channels, gradient.data());
     frozen = gradient.values();
   }
 };
@@ -167,100 +162,9 @@ TEST_F(Bf16Test, ANormThatIsTooSmallToBeStoredPassesNoGradient) {
     const PlacedAs<Bf16> x(none, 0);
     const PlacedAs<Bf16> dy(one, 0);
     std::vector<double> sums(2);
-    norm::backward_sums(x.data(), nullptr, dy.data(), true, false, affine, 1, 1, nullptr, false, sums.data());
+    tested::norm::backward_sums(x.data(), nullptr, dy.data(), true, false, affine, 1, 1, nullptr, false,
+                                sums.data());
     EXPECT_EQ(sums[0], stored<Bf16>(shift) > 0 ? 1 : 0) << shift;
-  }
-}
-
-struct Weighted {
-  const char* name;
-  std::function<std::unique_ptr<Kernel>(const KernelShape&)> make;
-  Trial trial;
-};
-
-Weighted convolution(const char* name, const Convolution& c, std::int64_t samples) {
-  Trial trial;
-  trial.inputs = {bf16_values(samples * c.in.elements(), "input")};
-  trial.parameters = {
-      random_values(c.out.channels * c.in.channels / c.groups * c.kernel_height * c.kernel_width, "weight")};
-  if (c.bias) trial.parameters.push_back(random_values(c.out.channels, "bias"));
-  trial.output_gradient = bf16_values(samples * c.out.elements(), "gradient");
-  return {name,
-          [=](KernelShape shape) {
-            shape.samples = samples;
-            return make_convolution(c, shape);
-          },
-          trial};
-}
-
-std::vector<Weighted> weighted_kernels() {
-  std::vector<Weighted> all;
-  all.push_back(convolution("3x3", {{16, 16, 16}, {16, 16, 16}, 3, 3, 1, 1, 1, false}, 4));
-  all.push_back(convolution("stride 2", {{16, 16, 16}, {8, 8, 32}, 3, 3, 2, 1, 1, false}, 4));
-  all.push_back(convolution("1x1", {{16, 16, 16}, {8, 8, 32}, 1, 1, 2, 0, 1, false}, 4));
-  all.push_back(convolution("64 channels", {{8, 8, 64}, {8, 8, 64}, 3, 3, 1, 1, 1, false}, 8));
-  all.push_back(convolution("one channel", {{14, 14, 1}, {14, 14, 32}, 3, 3, 1, 1, 1, true}, 4));
-  all.push_back(convolution("three channels", {{16, 16, 3}, {16, 16, 16}, 3, 3, 1, 1, 1, false}, 4));
-  all.push_back(convolution("7x7 of images", {{28, 28, 3}, {14, 14, 64}, 7, 7, 2, 3, 1, false}, 2));
-  all.push_back(convolution("odd channels", {{8, 8, 5}, {8, 8, 11}, 3, 3, 1, 1, 1, true}, 4));
-  all.push_back(convolution("groups", {{8, 8, 16}, {8, 8, 16}, 3, 3, 1, 1, 2, true}, 4));
-  all.push_back(convolution("depthwise", {{8, 8, 16}, {8, 8, 16}, 3, 3, 1, 1, 16, true}, 4));
-  Trial linear{{bf16_values(std::size_t{16} * 784, "input")},
-               {random_values(std::size_t{784} * 128, "weight"), random_values(128, "bias")},
-               bf16_values(std::size_t{16} * 128, "gradient"),
-               {}};
-  all.push_back({"linear",
-                 [](KernelShape shape) {
-                   shape.samples = 16;
-                   return make_linear({784, 128, true}, shape);
-                 },
-                 linear});
-  return all;
-}
-
-// |got − exact| ≤ relative · |exact| + absolute · the largest of exact, everywhere.
-void expect_near(const Values& got, const Values& exact, float relative, float absolute, const char* what) {
-  ASSERT_EQ(got.size(), exact.size());
-  float largest = 0;
-  for (const float value : exact) largest = std::max(largest, std::abs(value));
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    ASSERT_NEAR(got[i], exact[i], relative * std::abs(exact[i]) + absolute * largest)
-        << what << ", element " << i;
-  }
-}
-
-// Beside the fp32 kernels on the same numbers: activations are rounded to bf16, sums and weight gradients are
-// not.
-TEST_F(Bf16Test, ConvolutionsAndLinearLayersSumInFp32) {
-  if (!computes_in(Element::bf16)) GTEST_SKIP() << "this processor computes nothing in bf16";
-  constexpr float half_unit = 0x1p-8F;
-  for (const Weighted& it : weighted_kernels()) {
-    SCOPED_TRACE(it.name);
-    const auto kernel = it.make({.element = Element::bf16});
-    prepare(*kernel, it.trial);
-    const Outcome got = run<Bf16>(*kernel, it.trial);
-    Trial with_rounded_weight = it.trial;
-    with_rounded_weight.parameters[0] = rounded<Bf16>(it.trial.parameters[0]);
-    const auto exact_kernel = it.make({});
-    prepare(*exact_kernel, with_rounded_weight);
-    const Outcome exact = run(*exact_kernel, with_rounded_weight);
-    expect_near(got.output, exact.output, half_unit, 1e-6F, "output");
-    expect_near(got.input_gradients[0], exact.input_gradients[0], half_unit, 1e-6F, "input's gradient");
-    for (std::size_t i = 0; i < got.parameter_gradients.size(); ++i) {
-      expect_near(got.parameter_gradients[i], exact.parameter_gradients[i], 1e-6F, 4e-6F,
-                  "parameter's gradient");
-    }
-  }
-}
-
-// What nothing but the library's reference code covers would be slower than fp32.
-TEST_F(Bf16Test, NothingRunsOnReferenceCode) {
-  if (!computes_in(Element::bf16)) GTEST_SKIP() << "this processor computes nothing in bf16";
-  for (const Weighted& it : weighted_kernels()) {
-    for (const BarePrimitive& primitive : it.make({.element = Element::bf16})->bare_primitives()) {
-      EXPECT_FALSE(is_reference(primitive.implementation))
-          << it.name << ", pass " << static_cast<int>(primitive.pass) << ": " << primitive.implementation;
-    }
   }
 }
 

@@ -80,16 +80,13 @@ std::vector<double> reference(const Convolution& c, std::int64_t samples, const 
   return output;
 }
 
-class ConvolutionTest : public testing::TestWithParam<ConvolutionCase> {
- public:
-  ConvolutionTest() { prepare_compute_thread(); }
-};
+class ConvolutionTest : public ComputeTest, public testing::WithParamInterface<ConvolutionCase> {};
 
 TEST_P(ConvolutionTest, ForwardIsTheDefinition) {
   const Convolution c = convolution_of(GetParam());
   const Trial trial = trial_of(c, GetParam().samples);
   for (const bool training : {true, false}) {
-    const auto kernel = make_convolution(c, {GetParam().samples, 1, training});
+    const auto kernel = tested::make_convolution(c, {GetParam().samples, 1, training});
     prepare(*kernel, trial);
     Values output(trial.output_gradient.size());
     const Buffer scratch(kernel->scratch_bytes());
@@ -107,14 +104,14 @@ TEST_P(ConvolutionTest, ForwardIsTheDefinition) {
 
 TEST_P(ConvolutionTest, BackwardIsTheGradient) {
   const Convolution c = convolution_of(GetParam());
-  const auto kernel = make_convolution(c, {GetParam().samples, 1, true});
+  const auto kernel = tested::make_convolution(c, {GetParam().samples, 1, true});
   // A convolution is linear in each argument, so a wide step costs nothing.
   check_gradients(*kernel, trial_of(c, GetParam().samples), 0.5F);
 }
 
 TEST_P(ConvolutionTest, WeightGradientsAreTheSameWithoutAnInputGradient) {
   const Convolution c = convolution_of(GetParam());
-  const auto kernel = make_convolution(c, {GetParam().samples, 1, true});
+  const auto kernel = tested::make_convolution(c, {GetParam().samples, 1, true});
   Trial trial = trial_of(c, GetParam().samples);
   prepare(*kernel, trial);
   const Outcome all = run(*kernel, trial);

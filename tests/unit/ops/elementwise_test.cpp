@@ -14,7 +14,7 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 struct ElementwiseTest : ComputeTest {};
 
 TEST_F(ElementwiseTest, ReluIsTheMaximumWithZeroAndKeepsNaN) {
-  const auto kernel = make_relu({1, 1, 11}, {1, 1, true});
+  const auto kernel = tested::make_relu({1, 1, 11}, {1, 1, true});
   const Outcome outcome = run(*kernel, {{{-1, -0.0F, 0, 2, nan, infinity, -infinity, 3, -4, 5, nan}},
                                         {},
                                         {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
@@ -28,7 +28,7 @@ TEST_F(ElementwiseTest, ReluIsTheMaximumWithZeroAndKeepsNaN) {
 }
 
 TEST_F(ElementwiseTest, ReluBackwardIsTheGradient) {
-  const auto kernel = make_relu({3, 3, 5}, {2, 1, true});
+  const auto kernel = tested::make_relu({3, 3, 5}, {2, 1, true});
   Trial trial;
   trial.inputs = {distinct_values(90, 1.0F / 16, "input")};
   trial.output_gradient = random_values(90, "gradient");
@@ -36,14 +36,14 @@ TEST_F(ElementwiseTest, ReluBackwardIsTheGradient) {
 }
 
 TEST_F(ElementwiseTest, AddSumsAndGivesTheGradientToBoth) {
-  const auto kernel = make_add({1, 1, 3}, {1, 1, true});
+  const auto kernel = tested::make_add({1, 1, 3}, {1, 1, true});
   const Outcome outcome = run(*kernel, {{{1, 2, 3}, {10, 20, 30}}, {}, {4, 5, 6}, {}});
   EXPECT_EQ(outcome.output, (Values{11, 22, 33}));
   EXPECT_EQ(outcome.input_gradients, (std::vector<Values>{{4, 5, 6}, {4, 5, 6}}));
 }
 
 TEST_F(ElementwiseTest, FlattenGivesChannelRowColumn) {
-  const auto kernel = make_flatten({2, 2, 3}, {2, 1, true});
+  const auto kernel = tested::make_flatten({2, 2, 3}, {2, 1, true});
   Trial trial;
   trial.inputs = {distinct_values(24, 1, "input")};
   trial.output_gradient = distinct_values(24, 1, "gradient");
@@ -62,23 +62,23 @@ TEST_F(ElementwiseTest, FlattenGivesChannelRowColumn) {
 
 TEST_F(ElementwiseTest, AddIntoSums) {
   Values sum{1, 2, 3};
-  add_into(sum, Values{10, 20, 30});
+  tested::add_into(sum, Values{10, 20, 30});
   EXPECT_EQ(sum, (Values{11, 22, 33}));
 }
 
 TEST_F(ElementwiseTest, AllFiniteFindsOneBadValueAnywhere) {
   for (const std::size_t size : {1U, 7U, 64U, 100U}) {
     Values values(size, std::numeric_limits<float>::max());
-    EXPECT_TRUE(all_finite(values));
+    EXPECT_TRUE(tested::all_finite(values));
     for (const float bad : {nan, infinity, -infinity, -nan}) {
       for (std::size_t i = 0; i < size; ++i) {
         values[i] = bad;
-        ASSERT_FALSE(all_finite(values)) << bad << " at " << i;
+        ASSERT_FALSE(tested::all_finite(values)) << bad << " at " << i;
         values[i] = -1e-40F;
       }
     }
   }
-  EXPECT_TRUE(all_finite({}));
+  EXPECT_TRUE(tested::all_finite({}));
 }
 
 struct DropoutTest : ComputeTest {
@@ -86,7 +86,7 @@ struct DropoutTest : ComputeTest {
   const Random random{3, "dropout", "drop1"};
 
   Outcome drop(std::int64_t samples, const ShardPosition& position, float probability = 0.3F) const {
-    const auto kernel = make_dropout(in, probability, random, {samples, 1, true});
+    const auto kernel = tested::make_dropout(in, probability, random, {samples, 1, true});
     const std::size_t size = samples * in.elements();
     return run(*kernel, {{Values(size, 1.0F)}, {}, Values(size, 1.0F), position});
   }
@@ -125,7 +125,7 @@ TEST_F(DropoutTest, ZeroKeepsAllAndOneDropsAll) {
 }
 
 TEST_F(DropoutTest, PassesItsInputThroughInInference) {
-  const auto kernel = make_dropout(in, 0.3F, random, {1, 1, false});
+  const auto kernel = tested::make_dropout(in, 0.3F, random, {1, 1, false});
   const Values input = random_values(1001, "input");
   Values output(1001);
   ForwardArguments arguments;

@@ -14,13 +14,14 @@
 #include "layers/ops/threads.h"
 #include "layers/tensor/buffer.h"
 #include "layers/tensor/random.h"
+#include "tests/unit/ops/tested.h"
 
 namespace lockstep::test {
 
 using Values = std::vector<float>;
 
 // Tests that make or run kernels on their own thread.
-struct ComputeTest : testing::Test {
+struct ComputeTest : TestedTest {
   ComputeTest() { prepare_compute_thread(); }
 };
 
@@ -54,7 +55,7 @@ inline bool same_bits(const std::vector<Values>& a, const std::vector<Values>& b
 
 // The element types that kernels can be made for here.
 inline std::vector<Element> elements_here() {
-  if (!computes_in(Element::bf16)) return {Element::f32};
+  if (!tested::computes_in(Element::bf16)) return {Element::f32};
   return {Element::f32, Element::bf16};
 }
 
@@ -63,6 +64,10 @@ template <class E>
 Values rounded(Values values) {
   for (float& value : values) value = stored<E>(value);
   return values;
+}
+
+inline Values bf16_values(std::size_t count, std::string_view name) {
+  return rounded<Bf16>(random_values(count, name));
 }
 
 // Values, as E, that start `offset` elements behind a 64-byte boundary.

@@ -15,16 +15,17 @@ std::ostream& operator<<(std::ostream& out, const LinearCase& c) {
   return out << c.in << " to " << c.out << ", " << c.samples << " samples" << (c.bias ? ", bias" : "");
 }
 
-class LinearTest : public testing::TestWithParam<LinearCase> {
+class LinearTest : public ComputeTest, public testing::WithParamInterface<LinearCase> {
  public:
-  LinearTest() {
-    prepare_compute_thread();
+  void SetUp() override {
+    ComputeTest::SetUp();
+    if (IsSkipped()) return;
     const auto [in, out, samples, bias] = GetParam();
     trial.inputs = {random_values(samples * in, "input")};
     trial.parameters = {random_values(out * in, "weight")};
     if (bias) trial.parameters.push_back(random_values(out, "bias"));
     trial.output_gradient = random_values(samples * out, "gradient");
-    kernel = make_linear({in, out, bias}, {samples, 1, true});
+    kernel = tested::make_linear({in, out, bias}, {samples, 1, true});
   }
 
   Trial trial;

@@ -19,7 +19,7 @@ struct Statistics {
 Statistics moments_of(const Values& x, std::int64_t channels) {
   const auto rows = static_cast<std::int64_t>(x.size()) / channels;
   std::vector<double> moments(2 * channels, nan);
-  norm::moments(x.data(), rows, channels, moments.data());
+  tested::norm::moments(x.data(), rows, channels, moments.data());
   return {{moments.begin(), moments.begin() + channels}, {moments.begin() + channels, moments.end()}};
 }
 
@@ -118,8 +118,8 @@ struct Norm {
 
   Values normalize(const Values& x, const Values& residual, bool relu) const {
     Values y(x.size(), nan);
-    norm::normalize(x.data(), residual.empty() ? nullptr : residual.data(), relu, affine(), rows, channels,
-                    y.data());
+    tested::norm::normalize(x.data(), residual.empty() ? nullptr : residual.data(), relu, affine(), rows,
+                            channels, y.data());
     return y;
   }
 
@@ -132,9 +132,9 @@ struct Norm {
   Sums backward_sums(const Values& x, const Values& y, const Values& dy, bool relu,
                      bool accumulate = false) const {
     Sums result{std::vector<double>(2 * channels, nan), dy, Values(y.size(), accumulate ? 1.0F : nan)};
-    norm::backward_sums(x.data(), y.empty() ? nullptr : y.data(), result.dy.data(), relu, !y.empty(),
-                        affine(), rows, channels, y.empty() ? nullptr : result.residual_gradient.data(),
-                        accumulate, result.sums.data());
+    tested::norm::backward_sums(
+        x.data(), y.empty() ? nullptr : y.data(), result.dy.data(), relu, !y.empty(), affine(), rows,
+        channels, y.empty() ? nullptr : result.residual_gradient.data(), accumulate, result.sums.data());
     return result;
   }
 
@@ -142,8 +142,8 @@ struct Norm {
                         const std::vector<double>& sums) const {
     Values dx(x.size(), nan);
     const std::span<const double> all(sums);
-    norm::backward_apply(x.data(), dy.data(), masked, affine(),
-                         {all.first(channels), all.last(channels), rows}, rows, channels, dx.data());
+    tested::norm::backward_apply(x.data(), dy.data(), masked, affine(),
+                                 {all.first(channels), all.last(channels), rows}, rows, channels, dx.data());
     return dx;
   }
 };
@@ -154,18 +154,18 @@ struct NormShape {
 const std::vector<NormShape> shapes{{1, 5}, {37, 1}, {530, 3}, {41, 10}, {67, 16}, {9, 64}, {21, 100}};
 
 Values relu_of(const Values& x) {
-  const auto kernel = make_relu({1, 1, static_cast<std::int64_t>(x.size())}, {1, 1, true});
+  const auto kernel = tested::make_relu({1, 1, static_cast<std::int64_t>(x.size())}, {1, 1, true});
   return run(*kernel, {{x}, {}, Values(x.size()), {}}).output;
 }
 
 // dy behind a ReLU with input z, by its kernel.
 Values relu_gradient_of(const Values& z, const Values& dy) {
-  const auto kernel = make_relu({1, 1, static_cast<std::int64_t>(z.size())}, {1, 1, true});
+  const auto kernel = tested::make_relu({1, 1, static_cast<std::int64_t>(z.size())}, {1, 1, true});
   return run(*kernel, {{z}, {}, dy, {}}).input_gradients[0];
 }
 
 Values sum_of(const Values& a, const Values& b) {
-  const auto kernel = make_add({1, 1, static_cast<std::int64_t>(a.size())}, {1, 1, true});
+  const auto kernel = tested::make_add({1, 1, static_cast<std::int64_t>(a.size())}, {1, 1, true});
   return run(*kernel, {{a, b}, {}, Values(a.size()), {}}).output;
 }
 
@@ -206,7 +206,7 @@ TEST_F(NormTest, NormalizeMayWorkInPlace) {
   Norm n(41, 10);
   n.measure(x);
   Values y = x;
-  norm::normalize(y.data(), nullptr, true, n.affine(), 41, 10, y.data());
+  tested::norm::normalize(y.data(), nullptr, true, n.affine(), 41, 10, y.data());
   EXPECT_TRUE(same_bits(y, n.normalize(x, {}, true)));
 }
 
@@ -249,8 +249,9 @@ TEST_F(NormTest, BackwardBehindItsOwnReluIsTheSameBitsAsPassAfterPass) {
 
     Values frozen(dy.size());
     Values frozen_apart(dy.size());
-    norm::backward_frozen(x.data(), dy.data(), true, n.affine(), rows, channels, frozen.data());
-    norm::backward_frozen(x.data(), masked.data(), false, n.affine(), rows, channels, frozen_apart.data());
+    tested::norm::backward_frozen(x.data(), dy.data(), true, n.affine(), rows, channels, frozen.data());
+    tested::norm::backward_frozen(x.data(), masked.data(), false, n.affine(), rows, channels,
+                                  frozen_apart.data());
     EXPECT_TRUE(same_bits(frozen, frozen_apart)) << channels;
   }
 }
@@ -289,8 +290,8 @@ TEST_F(NormTest, BackwardMayWorkInPlace) {
   const std::vector<double> sums = n.backward_sums(x, {}, dy, true).sums;
   Values dx = dy;
   const std::span<const double> all(sums);
-  norm::backward_apply(x.data(), dx.data(), true, n.affine(), {all.first(10), all.last(10), 41}, 41, 10,
-                       dx.data());
+  tested::norm::backward_apply(x.data(), dx.data(), true, n.affine(), {all.first(10), all.last(10), 41}, 41,
+                               10, dx.data());
   EXPECT_TRUE(same_bits(dx, n.backward_apply(x, dy, true, sums)));
 }
 
@@ -333,7 +334,7 @@ TEST_F(NormTest, WithFrozenStatisticsTheGradientIsScaled) {
   Norm n(41, 10);
   n.measure(x);
   Values dx(dy.size());
-  norm::backward_frozen(x.data(), dy.data(), false, n.affine(), 41, 10, dx.data());
+  tested::norm::backward_frozen(x.data(), dy.data(), false, n.affine(), 41, 10, dx.data());
   for (std::size_t i = 0; i < dx.size(); ++i) EXPECT_EQ(dx[i], n.scale[i % 10] * dy[i]);
 }
 

@@ -58,7 +58,7 @@ TEST_F(PoolingTest, ForwardAndBackwardAreTheDefinitionAndItsGradient) {
     for (const Variant& v : variants) {
       SCOPED_TRACE(to_string(v.in));
       const Pooling p = pooling_of(kind, v.in, v.window, v.stride, v.padding);
-      const auto kernel = make_pooling(p, {2, 1, true});
+      const auto kernel = tested::make_pooling(p, {2, 1, true});
       Trial trial;
       trial.inputs = {distinct_values(2 * p.in.elements(), 1.0F / 16, "input")};
       trial.output_gradient = random_values(2 * p.out.elements(), "gradient");
@@ -72,14 +72,14 @@ TEST_F(PoolingTest, ForwardAndBackwardAreTheDefinitionAndItsGradient) {
 }
 
 TEST_F(PoolingTest, MaxGivesTheGradientOfATieToTheFirst) {
-  const auto kernel = make_pooling(pooling_of(Pooling::Kind::max, {2, 4, 1}, 2, 2, 0), {1, 1, true});
+  const auto kernel = tested::make_pooling(pooling_of(Pooling::Kind::max, {2, 4, 1}, 2, 2, 0), {1, 1, true});
   const Outcome outcome = run(*kernel, {{{1, 3, 5, 5, 3, 3, 5, 5}}, {}, {10, 20}, {}});
   EXPECT_EQ(outcome.output, (Values{3, 5}));
   EXPECT_EQ(outcome.input_gradients[0], (Values{0, 10, 20, 0, 0, 0, 0, 0}));
 }
 
 TEST_F(PoolingTest, MaxKeepsNaNWhereverItStands) {
-  const auto kernel = make_pooling(pooling_of(Pooling::Kind::max, {2, 2, 1}, 2, 2, 0), {1, 1, true});
+  const auto kernel = tested::make_pooling(pooling_of(Pooling::Kind::max, {2, 2, 1}, 2, 2, 0), {1, 1, true});
   for (std::size_t i = 0; i < 4; ++i) {
     Values input{1, 2, 3, 4};
     input[i] = nan;
@@ -91,23 +91,24 @@ TEST_F(PoolingTest, MaxKeepsNaNWhereverItStands) {
 
 TEST_F(PoolingTest, MaxOfMinusInfinityStaysMinusInfinity) {
   const float infinity = std::numeric_limits<float>::infinity();
-  const auto kernel = make_pooling(pooling_of(Pooling::Kind::max, {2, 2, 1}, 2, 2, 0), {1, 1, true});
+  const auto kernel = tested::make_pooling(pooling_of(Pooling::Kind::max, {2, 2, 1}, 2, 2, 0), {1, 1, true});
   EXPECT_EQ(run(*kernel, {{Values(4, -infinity)}, {}, {1}, {}}).output[0], -infinity);
 }
 
 TEST_F(PoolingTest, AverageDoesNotCountThePadding) {
-  const auto kernel = make_pooling(pooling_of(Pooling::Kind::average, {2, 2, 1}, 3, 2, 1), {1, 1, true});
+  const auto kernel =
+      tested::make_pooling(pooling_of(Pooling::Kind::average, {2, 2, 1}, 3, 2, 1), {1, 1, true});
   EXPECT_EQ(run(*kernel, {{{1, 2, 3, 6}}, {}, {1}, {}}).output[0], 3);
 }
 
 TEST_F(PoolingTest, AWindowInsideThePaddingIsRefused) {
-  EXPECT_THROW(make_pooling(pooling_of(Pooling::Kind::max, {4, 4, 1}, 2, 2, 2), {1, 1, true}),
+  EXPECT_THROW(tested::make_pooling(pooling_of(Pooling::Kind::max, {4, 4, 1}, 2, 2, 2), {1, 1, true}),
                std::logic_error);
 }
 
 TEST_F(PoolingTest, GlobalAverageIsTheMeanAndItsGradient) {
   for (const SampleShape& in : {SampleShape{7, 7, 5}, SampleShape{1, 1, 3}, SampleShape{2, 3, 64}}) {
-    const auto kernel = make_global_average_pooling(in, {2, 1, true});
+    const auto kernel = tested::make_global_average_pooling(in, {2, 1, true});
     Trial trial;
     trial.inputs = {random_values(2 * in.elements(), "input")};
     trial.output_gradient = random_values(2 * in.channels, "gradient");
