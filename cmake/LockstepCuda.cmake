@@ -32,6 +32,8 @@ foreach(library IN ITEMS cublas cudnn nccl)
   find_library(LOCKSTEP_${library}_LIBRARY ${library} HINTS ${LOCKSTEP_CUDA_TOOLKIT}/lib64 REQUIRED)
   mark_as_advanced(LOCKSTEP_${library}_INCLUDE LOCKSTEP_${library}_LIBRARY)
 endforeach()
+find_path(LOCKSTEP_cudnn_frontend_INCLUDE cudnn_frontend.h HINTS ${LOCKSTEP_CUDA_TOOLKIT}/include REQUIRED) # headers alone
+mark_as_advanced(LOCKSTEP_cudnn_frontend_INCLUDE)
 
 # Gives a library of ours CUDA's runtime and these of NVIDIA's libraries. By their paths, so that an installed lockstep
 # needs no package of CMake to find them.

@@ -12,7 +12,7 @@ target_compile_options(lockstep_options INTERFACE
 # nvcc's own warnings, and those of the compiler behind it; what it makes for that one is not pedantic. --fmad=false is
 # for GPUs what -ffp-contract=off is for processors.
 target_compile_options(lockstep_options INTERFACE
-  $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false -Xcompiler=-march=x86-64-v3,-ffp-contract=off>
+  $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false --expt-relaxed-constexpr -Xcompiler=-march=x86-64-v3,-ffp-contract=off>
   $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Werror>>)
 
 foreach(sanitizer IN LISTS LOCKSTEP_SANITIZE)

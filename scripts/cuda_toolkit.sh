@@ -29,7 +29,9 @@ nvidia=$root/packages/nvidia
 chmod -R a+rX,u+w "$nvidia"
 chmod a+x "$nvidia"/cu13/bin/* "$nvidia"/cu13/nvvm/bin/*
 for folder in bin nvvm; do ln -s "packages/nvidia/cu13/$folder" "$root/$folder"; done
-for header in "$nvidia"/{cu13,cudnn,nccl}/include/*; do ln -s "../${header#"$root/"}" "$root/include/"; done
+for header in "$nvidia"/{cu13,cudnn,nccl}/include/* "$root"/packages/include/*; do
+  ln -s "../${header#"$root/"}" "$root/include/"
+done
 for library in "$nvidia"/{cu13,cudnn,nccl}/lib/*.{a,so}*; do
   [[ -e $library ]] || continue
   name=$(basename "$library")

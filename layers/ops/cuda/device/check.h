@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cublas_v2.h>
+#include <cuda_runtime_api.h>
+#include <cudnn.h>
+
+#include <string_view>
+
+namespace lockstep::cuda {
+
+// Throw std::runtime_error where a call failed: what was to be done, and the library's reason.
+void check(cudaError_t status, std::string_view what);
+void check(cublasStatus_t status, std::string_view what);
+void check(cudnnStatus_t status, std::string_view what);
+
+}  // namespace lockstep::cuda

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cublas_v2.h>
+#include <cudnn.h>
+
+#include <memory>
+#include <vector>
+
+#include "layers/ops/cuda/device/memory.h"
+#include "layers/ops/cuda/device/stream.h"
+
+namespace lockstep::cuda {
+
+struct DeviceOptions {
+  int index = 0;      // among the GPUs that this process sees
+  int streams = 1;    // a stream is to a GPU what a thread is to a CPU (KernelShape::threads)
+  bool tf32 = false;  // products of fp32 numbers may be rounded to 10 bits of precision (Tensor Cores)
+};
+
+// How many GPUs this process sees; 0 where there is no driver.
+int device_count();
+
+// One GPU: its streams, with the libraries' handles of each. Makes it the calling thread's current GPU; every
+// thread that uses it must call make_current() first. Throws std::runtime_error where there is no such GPU.
+class Device {
+ public:
+  explicit Device(const DeviceOptions& options);
+
+  void make_current() const;
+  const Stream& runner(int thread) const { return lane(thread).stream; }
+  cudnnHandle_t cudnn(int thread) const { return lane(thread).cudnn.get(); }
+  cublasHandle_t cublas(int thread) const { return lane(thread).cublas.get(); }
+  bool tf32() const { return options_.tf32; }
+  // Blocks until all streams are done.
+  void wait() const;
+
+ private:
+  struct DestroyCudnn {
+    void operator()(cudnnHandle_t handle) const { cudnnDestroy(handle); }
+  };
+  struct DestroyCublas {
+    void operator()(cublasHandle_t handle) const { cublasDestroy(handle); }
+  };
+  // A stream with what runs in it alone.
+  struct Lane {
+    Stream stream;
+    DeviceBuffer workspace;  // cuBLAS': given and of fixed size, so that it chooses the same way every time
+    std::unique_ptr<std::remove_pointer_t<cudnnHandle_t>, DestroyCudnn> cudnn;
+    std::unique_ptr<std::remove_pointer_t<cublasHandle_t>, DestroyCublas> cublas;
+
+    Lane();
+  };
+  const Lane& lane(int thread) const { return lanes_.at(static_cast<std::size_t>(thread)); }
+
+  DeviceOptions options_;
+  std::vector<Lane> lanes_;
+};
+
+}  // namespace lockstep::cuda

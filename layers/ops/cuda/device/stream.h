@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+namespace lockstep::cuda {
+
+// Owns a queue of the current GPU's work: what is put into it runs in order, beside the host. It is a Runner:
+// the templates of ../norm.h and its neighbours put their kernels into it. They are made for Stream in
+// norm.cu and its neighbours, which alone see how (launch.cuh).
+class Stream {
+ public:
+  Stream();
+
+  cudaStream_t get() const { return stream_.get(); }
+
+  // What is put into this stream from now on waits for what is in the other now.
+  void wait_for(const Stream& other) const;
+  // Blocks until all is done; throws what went wrong meanwhile.
+  void wait() const;
+
+  template <class Body>
+  void over(std::int64_t count, const Body& body) const;
+  template <class Body>
+  void over(std::int64_t columns, std::int64_t rows, const Body& body) const;
+  template <class Body>
+  void in_blocks(const Body& body) const;
+
+ private:
+  struct Destroy {
+    void operator()(cudaStream_t stream) const { cudaStreamDestroy(stream); }
+  };
+  std::unique_ptr<std::remove_pointer_t<cudaStream_t>, Destroy> stream_;
+};
+
+}  // namespace lockstep::cuda
