@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <exception>
-#include <numeric>
 #include <string>
 
 #include "comm/base/leave.h"
+#include "comm/base/pieces.h"
 #include "comm/mpi/calls.h"
 #include "comm/mpi/exchange.h"
 #include "comm/mpi/inquiry.h"
@@ -60,24 +60,6 @@ std::vector<std::string> hosts(int size) {
 }
 
 using Sizes = std::vector<std::size_t>;
-
-// Pieces that lie one behind the other.
-template <class Byte>
-class Pieces {
- public:
-  Pieces(std::span<Byte> all, const Sizes& sizes) : all_(all), sizes_(sizes), offsets_(sizes.size()) {
-    std::exclusive_scan(sizes.begin(), sizes.end(), offsets_.begin(), std::size_t{0});
-  }
-  std::span<Byte> operator[](int rank) const {
-    const auto index = static_cast<std::size_t>(rank);
-    return all_.subspan(offsets_[index], sizes_[index]);
-  }
-
- private:
-  std::span<Byte> all_;
-  const Sizes& sizes_;
-  Sizes offsets_;
-};
 
 // A broadcast goes down a binomial tree: a worker hears from the one whose distance to the root has its
 // lowest bit cleared, and tells those that have one more, lower.
