@@ -60,6 +60,9 @@ struct Links {
 };
 
 class Communicator;
+namespace nccl {
+class Control;
+}
 
 // A collective under way. The buffers it was given belong to it until it has finished. Dropping one that has
 // not finished abandons it: allowed only on the way out after an error.
@@ -232,6 +235,7 @@ class Communicator {
 
  private:
   friend class Pending;
+  friend class nccl::Control;  // which asks one transport what another cannot tell
 
   // "rank 1, rank 2"; "another worker" for none.
   std::string names_of(std::span<const int> ranks) const;

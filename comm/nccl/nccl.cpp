@@ -1,0 +1,238 @@
+#include "comm/nccl/nccl.h"
+
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+#include <nccl.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "comm/nccl/transport.h"
+
+namespace lockstep {
+
+namespace nccl {
+
+namespace {
+
+// Of each lane. The kernels of three lanes wait for other workers side by side, so together they must always
+// fit on a GPU, the smallest of which (A100) has 108 multiprocessors.
+constexpr int most_blocks = 16;
+
+void require(cudaError_t result) {
+  if (result != cudaSuccess) throw CommError(fmt::format("CUDA: {}", cudaGetErrorString(result)));
+}
+
+void require(ncclResult_t result, ncclComm_t comm = nullptr) {
+  if (result == ncclSuccess || result == ncclInProgress) return;
+  const std::string_view more = ncclGetLastError(comm);
+  throw CommError(fmt::format("NCCL: {}{}{}", ncclGetErrorString(result), more.empty() ? "" : ": ", more));
+}
+
+ncclComm_t comm_of(Clique clique) {
+  return static_cast<ncclComm_t>(clique.handle);
+}
+
+cudaStream_t stream_of(Stream stream) {
+  return static_cast<cudaStream_t>(stream.handle);
+}
+
+cudaEvent_t event_of(Event event) {
+  return static_cast<cudaEvent_t>(event.handle);
+}
+
+class NvidiaLibrary final : public Library {
+ public:
+  // By default NCCL sets up its ways at the first call that takes them, which may wait for all that the GPU
+  // is at.
+  NvidiaLibrary() { ::setenv("NCCL_RUNTIME_CONNECT", "0", 0); }
+
+  ~NvidiaLibrary() override {
+    if (aborted_) return;
+    for (ncclComm_t comm : comms_) (void)ncclCommDestroy(comm);
+    for (cudaStream_t stream : streams_) (void)cudaStreamDestroy(stream);
+    for (cudaEvent_t event : events_) (void)cudaEventDestroy(event);
+    for (void* memory : device_memory_) (void)cudaFree(memory);
+    for (void* memory : pinned_memory_) (void)cudaFreeHost(memory);
+  }
+
+  std::string version() override {
+    int nccl = 0;
+    require(ncclGetVersion(&nccl));
+    return fmt::format("NCCL {}.{}.{}, CUDA {}.{}", nccl / 10'000, nccl / 100 % 100, nccl % 100,
+                       CUDART_VERSION / 1000, CUDART_VERSION / 10 % 100);
+  }
+
+  std::string host() override {
+    std::string name(HOST_NAME_MAX + 1, '\0');
+    if (::gethostname(name.data(), name.size()) != 0) throw CommError("this host has no name");
+    return name.c_str();
+  }
+
+  std::vector<std::string> devices() override {
+    std::vector<std::string> names;
+    const int count = visible_gpus();
+    names.reserve(static_cast<std::size_t>(count));
+    for (int device = 0; device < count; ++device) {
+      cudaDeviceProp properties{};
+      require(cudaGetDeviceProperties(&properties, device));
+      std::string name;
+      for (const char byte : properties.uuid.bytes)
+        name += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+      names.push_back(std::move(name));
+    }
+    return names;
+  }
+
+  void use(int device) override { require(cudaSetDevice(device)); }
+
+  void pose_as_host(const std::string& name) override { ::setenv("NCCL_HOSTID", name.c_str(), 1); }
+
+  Id new_id() override {
+    ncclUniqueId made;
+    require(ncclGetUniqueId(&made));
+    Id id;
+    static_assert(sizeof made == sizeof id);
+    std::memcpy(id.data(), &made, sizeof made);
+    return id;
+  }
+
+  Clique join(const Id& id, int rank, int size) override {
+    ncclUniqueId unique;
+    std::memcpy(&unique, id.data(), sizeof unique);
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    config.maxCTAs = most_blocks;
+    ncclComm_t comm = nullptr;
+    require(ncclCommInitRankConfig(&comm, size, unique, rank, &config), comm);
+    comms_.push_back(comm);
+    return {comm};
+  }
+
+  void leave(Clique clique) override { require(ncclCommFinalize(comm_of(clique)), comm_of(clique)); }
+
+  bool settled(Clique clique) override {
+    ncclResult_t state = ncclSuccess;
+    require(ncclCommGetAsyncError(comm_of(clique), &state), comm_of(clique));
+    require(state, comm_of(clique));
+    return state != ncclInProgress;
+  }
+
+  void abort() noexcept override {
+    if (std::exchange(aborted_, true)) return;
+    // In a group that a failed call left open it would wait for the group's end.
+    if (in_group_) (void)ncclGroupEnd();
+    for (ncclComm_t comm : comms_) (void)ncclCommAbort(comm);
+  }
+
+  void begin_group() override {
+    require(ncclGroupStart());
+    in_group_ = true;
+  }
+
+  void end_group() override {
+    in_group_ = false;
+    require(ncclGroupEnd());
+  }
+
+  void send(const std::byte* from, std::size_t bytes, int to, Clique clique, Stream stream) override {
+    require(ncclSend(from, bytes, ncclUint8, to, comm_of(clique), stream_of(stream)), comm_of(clique));
+  }
+
+  void receive(std::byte* into, std::size_t bytes, int from, Clique clique, Stream stream) override {
+    require(ncclRecv(into, bytes, ncclUint8, from, comm_of(clique), stream_of(stream)), comm_of(clique));
+  }
+
+  void broadcast(std::byte* data, std::size_t bytes, int root, Clique clique, Stream stream) override {
+    require(ncclBroadcast(data, data, bytes, ncclUint8, root, comm_of(clique), stream_of(stream)),
+            comm_of(clique));
+  }
+
+  void all_gather(const std::byte* mine, std::byte* all, std::size_t each, Clique clique,
+                  Stream stream) override {
+    require(ncclAllGather(mine, all, each, ncclUint8, comm_of(clique), stream_of(stream)), comm_of(clique));
+  }
+
+  Stream new_stream() override {
+    cudaStream_t stream = nullptr;
+    require(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    streams_.push_back(stream);
+    return {stream};
+  }
+
+  Event new_event() override {
+    cudaEvent_t event = nullptr;
+    require(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+    events_.push_back(event);
+    return {event};
+  }
+
+  void record(Event event, Stream stream) override {
+    require(cudaEventRecord(event_of(event), stream_of(stream)));
+  }
+
+  bool reached(Event event) override {
+    const cudaError_t result = cudaEventQuery(event_of(event));
+    if (result == cudaErrorNotReady) return false;
+    require(result);
+    return true;
+  }
+
+  std::byte* device_memory(std::size_t bytes) override {
+    void* memory = nullptr;
+    require(cudaMalloc(&memory, bytes));
+    device_memory_.push_back(memory);
+    return static_cast<std::byte*>(memory);
+  }
+
+  std::byte* pinned_memory(std::size_t bytes) override {
+    void* memory = nullptr;
+    require(cudaMallocHost(&memory, bytes));
+    pinned_memory_.push_back(memory);
+    return static_cast<std::byte*>(memory);
+  }
+
+  bool on_device(const std::byte* memory) override {
+    cudaPointerAttributes attributes{};
+    require(cudaPointerGetAttributes(&attributes, memory));
+    return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
+  }
+
+  void copy(std::byte* into, const std::byte* from, std::size_t bytes, Stream stream) override {
+    require(cudaMemcpyAsync(into, from, bytes, cudaMemcpyDefault, stream_of(stream)));
+  }
+
+ private:
+  bool aborted_ = false;
+  bool in_group_ = false;
+  std::vector<ncclComm_t> comms_;
+  std::vector<cudaStream_t> streams_;
+  std::vector<cudaEvent_t> events_;
+  std::vector<void*> device_memory_;
+  std::vector<void*> pinned_memory_;
+};
+
+}  // namespace
+
+}  // namespace nccl
+
+bool has_nccl() {
+  return true;
+}
+
+int visible_gpus() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+std::unique_ptr<Communicator> make_nccl(Communicator& control) {
+  const char* const share = std::getenv("LOCKSTEP_SHARE_GPUS");
+  return nccl::make_transport(control, std::make_unique<nccl::NvidiaLibrary>(),
+                              share != nullptr && std::string_view(share) == "1");
+}
+
+}  // namespace lockstep

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <memory>
+
+#include "comm/communicator.h"
+
+namespace lockstep {
+
+// Whether this build has NCCL (LOCKSTEP_CUDA), and how many GPUs this process sees, 0 in a build without.
+bool has_nccl();
+int visible_gpus();
+
+// A worker for each of `control`'s, whose data NCCL moves between GPUs, one a worker. `control` (MPI)
+// outlives it and carries all else: who is there, that all make the same calls, barriers, and what is said
+// when one fails; nobody else uses it meanwhile. Collective; takes `control`'s timeout.
+//
+// The environment variable LOCKSTEP_SHARE_GPUS=1 (rank 0's counts) lets workers share GPUs where a host has
+// too few. Throws UsageError, on all workers alike, where there are too few without, and in a build without
+// NCCL; CommError where NCCL or CUDA fail.
+std::unique_ptr<Communicator> make_nccl(Communicator& control);
+
+}  // namespace lockstep
