@@ -9,9 +9,11 @@
 #include <utility>
 
 #include "comm/mpi/mpi.h"
+#include "comm/nccl/nccl.h"
 #include "tests/support/transport_suite.h"
 
-// Runs the behaviour suite on all workers of an MPI job: mpirun -np N mpi_suite N.
+// Runs the behaviour suite on all workers of an MPI job: mpirun -np N mpi_suite N; with `nccl` behind it, on
+// NCCL beside MPI.
 
 namespace lockstep::test {
 namespace {
@@ -61,7 +63,7 @@ class RankReporter : public testing::EmptyTestEventListener {
 
 int run(Communicator& comm) {
   for (const auto& behaviour : transport_behaviours()) {
-    testing::RegisterTest("MpiTransport", behaviour.name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+    testing::RegisterTest("Transport", behaviour.name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
                           [&comm, behaviour]() -> testing::Test* { return new Case(comm, behaviour); });
   }
   auto& listeners = testing::UnitTest::GetInstance()->listeners();
@@ -85,12 +87,17 @@ int run(Communicator& comm) {
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   const auto comm = lockstep::make_mpi();
-  const int expected = argc == 2 ? std::atoi(argv[1]) : 0;
+  const int expected = argc >= 2 ? std::atoi(argv[1]) : 0;
   const auto launch = lockstep::launched();
   if (comm->size() != expected || !launch || launch->size != expected || launch->rank != comm->rank()) {
     fmt::print(stderr, "{} workers in the job, expected {}\n", comm->size(), expected);
     comm->abort(lockstep::ExitCode::usage);
   }
   comm->set_timeout(std::chrono::seconds(20));
-  return lockstep::test::run(*comm);
+  if (argc == 2) return lockstep::test::run(*comm);
+  if (lockstep::visible_gpus() == 0) {
+    fmt::print("skipped: no GPU\n");
+    return 0;
+  }
+  return lockstep::test::run(*lockstep::make_nccl(*comm));
 }

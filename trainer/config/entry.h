@@ -146,7 +146,7 @@ Entry<Target> file_path(const std::string& path, Field field, bool may_be_empty,
           .write = [field](const Target& target) { return Json(escape_variables(field(target))); }};
 }
 
-// Words with the value that each stands for; and words that another version or build may know.
+// Words with the value that each stands for; and those that this version or build refuses, known or not.
 template <class Value>
 struct Words {
   std::vector<std::pair<std::string, Value>> known;
@@ -160,14 +160,14 @@ Entry<Target> word(const std::string& path, Field field, Words<Value> words, con
   std::string range = listed(names);
   const auto read = [field, words, names](const YAML::Node& value, const Place& place, Target& target) {
     const auto text = as_text(value);
+    for (const auto& [name, reason] : words.refused) {
+      if (text == name) return place.mistake(value, in_quotes(name) + " is " + reason);
+    }
     for (const auto& [name, meant] : words.known) {
       if (text == name) {
         field(target) = meant;
         return;
       }
-    }
-    for (const auto& [name, reason] : words.refused) {
-      if (text == name) return place.mistake(value, in_quotes(name) + " is " + reason);
     }
     const std::string hint =
         text && names.size() > 1 ? "; did you mean " + in_quotes(nearest(*text, names)) + "?" : "";

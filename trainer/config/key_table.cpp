@@ -3,6 +3,7 @@
 #include <limits>
 #include <string>
 
+#include "comm/nccl/nccl.h"
 #include "layers/model/zoo.h"
 #include "trainer/config/keys.h"
 #include "trainer/config/layer_list.h"
@@ -349,14 +350,23 @@ std::vector<Key> evaluation_keys() {
 std::vector<Key> comm_keys() {
   using Backend = CommConfig::Backend;
   using Overlap = CommConfig::Overlap;
-  const Words<Backend> backends{
-      .known = {{"auto", Backend::automatic}, {"mpi", Backend::mpi}, {"threads", Backend::threads}},
-      .refused = {{"nccl", "not in this build"}}};
+  Words<Backend> backends{.known = {{"auto", Backend::automatic},
+                                    {"mpi", Backend::mpi},
+                                    {"nccl", Backend::nccl},
+                                    {"threads", Backend::threads}},
+                          .refused = {}};
+  if (!has_nccl()) {
+    backends.refused = {{"nccl",
+                         "not in this build, which has no CUDA: configure with cmake --preset cuda "
+                         "(scripts/cuda_toolkit.sh brings what that needs), or use auto"}};
+  }
   const Words<Overlap> overlaps{
       .known = {{"auto", Overlap::automatic}, {"on", Overlap::on}, {"off", Overlap::off}}, .refused = {}};
   return {
-      free(word<Config, Backend>("comm.backend", FIELD(comm.backend), backends,
-                                 "how workers talk; auto: by MPI under a launcher, else as threads")),
+      free(word<Config, Backend>(
+          "comm.backend", FIELD(comm.backend), backends,
+          "how workers talk; auto: by MPI under a launcher, else as threads; nccl: between GPUs, one a "
+          "worker, in a build with CUDA")),
       free(number<Config>("comm.bucket_mib", FIELD(comm.bucket_mib), Number{.least = 0.001, .most = 1024},
                           "gradients are summed in pieces of so many MiB")),
       free(word<Config, Overlap>("comm.overlap", FIELD(comm.overlap), overlaps,

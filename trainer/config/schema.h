@@ -122,7 +122,7 @@ struct EvaluationConfig {
 };
 
 struct CommConfig {
-  enum class Backend : std::uint8_t { automatic, mpi, threads };
+  enum class Backend : std::uint8_t { automatic, mpi, nccl, threads };
   enum class Overlap : std::uint8_t { automatic, on, off };
   Backend backend = Backend::automatic;
   double bucket_mib = 4;

@@ -11,6 +11,7 @@
 #include "comm/base/log.h"
 #include "comm/base/told_error.h"
 #include "comm/mpi/mpi.h"
+#include "comm/nccl/nccl.h"
 #include "comm/single/single.h"
 #include "comm/threads/threads.h"
 #include "comm/watch/watchdog.h"
@@ -40,10 +41,11 @@ Workers under_launcher(const Launch& launch, Backend backend, std::optional<int>
 }
 
 Workers alone(Backend backend, std::optional<int> requested) {
-  if (backend == Backend::mpi) {
+  if (backend == Backend::mpi || backend == Backend::nccl) {
     throw UsageError(
-        "comm.backend is mpi, but no launcher started this process: start it with mpirun -n N, or set "
-        "comm.backend to auto and use --workers N");
+        fmt::format("comm.backend is {}, but no launcher started this process: start it with mpirun -n N, or "
+                    "set comm.backend to auto and use --workers N",
+                    backend == Backend::mpi ? "mpi" : "nccl"));
   }
   const int count = requested.value_or(1);
   const bool threads = count > 1 || backend == Backend::threads;
@@ -143,7 +145,11 @@ void run_workers(const Workers& workers, const CommConfig& config,
       run_threads(workers.count, prepared);
       break;
     case Workers::Kind::mpi:
-      run_mpi(prepared);
+      run_mpi([&](Communicator& comm) {
+        if (config.backend != Backend::nccl) return prepared(comm);
+        comm.set_timeout(timeout(config));
+        prepared(*make_nccl(comm));
+      });
       break;
   }
 }

@@ -19,9 +19,9 @@ struct Workers {
   int rank = 0;  // of this process
 };
 
-// Under a launcher: its processes, with MPI. Alone: `requested` threads of this process (default 1).
-// Throws UsageError where comm.backend or `requested` does not fit how this process was started, and where
-// there are more workers than shards.
+// Under a launcher: its processes, with MPI (and NCCL beside it where comm.backend is that). Alone:
+// `requested` threads of this process (default 1). Throws UsageError where comm.backend or `requested` does
+// not fit how this process was started, and where there are more workers than shards.
 Workers choose_workers(const Config& config, std::optional<int> requested);
 
 // Lets the other processes of a launcher know that this one failed before its worker could run; rank 0 tells

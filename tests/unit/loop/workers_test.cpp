@@ -71,6 +71,8 @@ TEST(ChooseWorkers, MpiWithoutALauncherIsRefused) {
   Config config;
   config.comm.backend = CommConfig::Backend::mpi;
   EXPECT_THAT(refusal(config, std::nullopt), HasSubstr("mpirun"));
+  config.comm.backend = CommConfig::Backend::nccl;
+  EXPECT_THAT(refusal(config, std::nullopt), testing::AllOf(HasSubstr("nccl"), HasSubstr("mpirun")));
 }
 
 TEST(ChooseWorkers, MoreWorkersThanShardsAreRefusedWithBothRemedies) {
