@@ -18,6 +18,13 @@ skipped() { [[ -z $2 ]] || say "$1 is skipped: $2"; }
 skipped drill.two_hosts "$(python3 -B tests/cluster/hosts.py)"
 skipped cluster.over_ssh "$(python3 -B tests/cluster/over_ssh.py --missing)"
 skipped cluster.under_slurm "$(python3 -B tests/cluster/slurm.py)"
+if [[ -x build/cuda_toolkit/bin/nvcc ]]; then
+  cmake --preset cuda -DLOCKSTEP_TESTS=ON
+  cmake --build --preset cuda --target lockstep mpi_suite
+  ctest --preset cuda -L gpu
+else
+  say "the GPU parts are skipped: there is no nvcc in build/cuda_toolkit (scripts/cuda_toolkit.sh brings it)"
+fi
 cmake --preset release -DLOCKSTEP_TESTS=ON
 cmake --build --preset release
 ctest --preset release -j "$(nproc)"
