@@ -483,7 +483,7 @@ def bench_step_with_one_value_of_a_channel(room):
 
 @cases
 def bench_unknown(room):
-    return Bad(["bench", "peek"], USAGE, ["did you mean 'peak'", "step, peak, norm, allreduce"])
+    return Bad(["bench", "peek"], USAGE, ["did you mean 'peak'", "step, peak, norm, predict, allreduce"])
 
 
 @cases
