@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <numeric>
 #include <utility>
 
 namespace lockstep::nccl {
@@ -50,25 +49,6 @@ std::unique_ptr<Operation> Control::agree(const CallSite& call, std::span<const 
   const Sizes one_each(sends.size(), sizeof(std::size_t));
   agreement->follow(comm_.start_all_to_all(call, agreement->told(), one_each, agreement->heard(), one_each));
   return agreement;
-}
-
-std::vector<std::string> Control::gather(const std::string& mine) {
-  const std::vector<std::size_t> length = {mine.size()};
-  Sizes lengths(static_cast<std::size_t>(comm_.size()));
-  const Sizes one_each(lengths.size(), 1);
-  comm_.all_gather(Lane::statistics, "lengths of texts", std::span(length), std::span(lengths), one_each)
-      .wait();
-  std::string all(std::accumulate(lengths.begin(), lengths.end(), std::size_t{0}), '\0');
-  comm_.all_gather(Lane::statistics, "texts", std::span<const char>(mine), std::span<char>(all), lengths)
-      .wait();
-  std::vector<std::string> texts;
-  texts.reserve(lengths.size());
-  std::size_t begin = 0;
-  for (const std::size_t size : lengths) {
-    texts.push_back(all.substr(begin, size));
-    begin += size;
-  }
-  return texts;
 }
 
 }  // namespace lockstep::nccl

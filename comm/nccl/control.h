@@ -27,9 +27,6 @@ class Control {
   std::string consult(const CallSite& call) { return comm_.consult(call); }
   std::string name_of(int rank) const { return comm_.name_of(rank); }
 
-  // Every worker's text, by rank. Collective.
-  std::vector<std::string> gather(const std::string& mine);
-
  private:
   Communicator& comm_;
 };

@@ -17,6 +17,7 @@
 #include "comm/nccl/devices.h"
 #include "comm/nccl/staging.h"
 #include "comm/nccl/transfer.h"
+#include "comm/texts.h"
 
 namespace lockstep::nccl {
 
@@ -168,11 +169,13 @@ class NcclCommunicator final : public Communicator {
 
   // Rank 0 says whether GPUs may be shared.
   Choice choose_device(bool share) {
-    const auto texts = control_.gather(in_lines({library_->host(), library_->devices()}));
+    const auto texts =
+        gather_texts(control_.comm(), "GPUs", in_lines({library_->host(), library_->devices()}));
     std::vector<Seat> seats;
     seats.reserve(texts.size());
     for (const std::string& text : texts) seats.push_back(from_lines(text));
-    const bool may_share = control_.gather(share ? "yes" : "no").front() == "yes";
+    const bool may_share =
+        gather_texts(control_.comm(), "sharing GPUs", share ? "yes" : "no").front() == "yes";
     return choose_devices(seats, may_share)[static_cast<std::size_t>(rank())];
   }
 

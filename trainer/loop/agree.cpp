@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 #include <span>
 
 #include "trainer/loop/lacking.h"
@@ -68,26 +67,6 @@ std::string attempt(const std::function<void()>& work) {
 }
 
 }  // namespace
-
-std::vector<std::string> gather_texts(Communicator& comm, std::string_view name, const std::string& mine) {
-  const auto workers = static_cast<std::size_t>(comm.size());
-  const std::uint64_t length = mine.size();
-  std::vector<std::uint64_t> lengths(workers);
-  comm.all_gather(Lane::statistics, name, std::span(&length, 1), std::span(lengths), one_each(comm)).wait();
-
-  const std::vector<std::size_t> counts(lengths.begin(), lengths.end());
-  std::string all(std::reduce(counts.begin(), counts.end()), '\0');
-  if (!all.empty()) {
-    comm.all_gather(Lane::statistics, name, std::span<const char>(mine), std::span<char>(all), counts).wait();
-  }
-  std::vector<std::string> texts;
-  std::size_t begin = 0;
-  for (const std::size_t count : counts) {
-    texts.push_back(all.substr(begin, count));
-    begin += count;
-  }
-  return texts;
-}
 
 std::int64_t largest(Communicator& comm, std::string_view name, std::int64_t mine) {
   std::vector<std::int64_t> all(static_cast<std::size_t>(comm.size()));

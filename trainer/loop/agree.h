@@ -7,13 +7,11 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/texts.h"
 
 // How the workers of a job come to one mind: small collectives on the statistics lane, so all workers call
 // them in the same order.
 namespace lockstep {
-
-// Every worker's text, by rank.
-std::vector<std::string> gather_texts(Communicator& comm, std::string_view name, const std::string& mine);
 
 // The largest of all workers' values.
 std::int64_t largest(Communicator& comm, std::string_view name, std::int64_t mine);

@@ -83,13 +83,6 @@ TEST(Agree, LeavesTheTimeoutAsItWas) {
   });
 }
 
-TEST(GatherTexts, BringsEachRanksTextWhateverItsLength) {
-  run_threads(3, [](Communicator& comm) {
-    const std::string mine(static_cast<std::size_t>(comm.rank()) * 3, static_cast<char>('a' + comm.rank()));
-    EXPECT_THAT(gather_texts(comm, "texts", mine), testing::ElementsAre("", "bbb", "cccccc"));
-  });
-}
-
 TEST(Largest, IsTheSameEverywhere) {
   run_threads(4, [](Communicator& comm) { EXPECT_EQ(largest(comm, "rank", comm.rank()), 3); });
 }
