@@ -187,6 +187,16 @@ void Communicator::check_own(std::string_view name, std::span<const std::size_t>
   }
 }
 
+void Communicator::check_self(std::string_view name, std::span<const std::size_t> send_counts,
+                              std::span<const std::size_t> receive_counts) const {
+  const std::size_t sent = send_counts[static_cast<std::size_t>(rank_)];
+  const std::size_t received = receive_counts[static_cast<std::size_t>(rank_)];
+  if (sent != received) {
+    throw std::logic_error(fmt::format("'{}': rank {} sends itself {} elements and receives {} of them", name,
+                                       rank_, sent, received));
+  }
+}
+
 void Communicator::check_others(std::string_view name, std::span<const Outgoing<std::byte>> sends,
                                 std::span<const Incoming<std::byte>> receives) const {
   const auto check_order = [&](auto range, auto rank_of) {

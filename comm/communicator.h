@@ -172,6 +172,7 @@ class Communicator {
                                    std::span<const std::size_t> receive_counts) {
     check(name, send_counts, send.size());
     check(name, receive_counts, receive.size());
+    check_self(name, send_counts, receive_counts);
     auto call = begin("all_to_all", lane, name, element_name<T>());
     auto operation = start_all_to_all(call, std::as_bytes(send), in_bytes(send_counts, sizeof(T)),
                                       std::as_writable_bytes(receive), in_bytes(receive_counts, sizeof(T)));
@@ -243,6 +244,8 @@ class Communicator {
   // These throw std::logic_error, naming the collective, where its arguments do not fit each other.
   void check(std::string_view name, std::span<const std::size_t> counts, std::size_t total) const;
   void check_own(std::string_view name, std::span<const std::size_t> counts, std::size_t mine) const;
+  void check_self(std::string_view name, std::span<const std::size_t> send_counts,
+                  std::span<const std::size_t> receive_counts) const;
   void check_others(std::string_view name, std::span<const Outgoing<std::byte>> sends,
                     std::span<const Incoming<std::byte>> receives) const;
   void check_root(std::string_view name, int root) const;

@@ -14,6 +14,7 @@
 #include "comm/mpi/exchange.h"
 #include "comm/mpi/inquiry.h"
 #include "comm/mpi/links.h"
+#include "comm/traffic.h"
 #include "comm/watch/call_history.h"
 
 namespace lockstep {
@@ -116,11 +117,8 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<Operation> start_broadcast(const CallSite& call, std::span<std::byte> data,
                                              int root) override {
     const bool is_root = rank() == root;
-    Sizes sends = none();
-    Sizes receives = none();
-    if (is_root) sends.assign(sends.size(), data.size());
-    receives[static_cast<std::size_t>(root)] = data.size();
-    return start(call, sends, receives, [&](Exchange& exchange) {
+    const Traffic traffic = traffic_of_broadcast(*this, root, data.size());
+    return start(call, traffic.sends, traffic.receives, [&](Exchange& exchange) {
       const Descent way(rank(), size(), root);
       if (way.parent) exchange.receive(*way.parent, data);
       for (const int child : way.children) {
@@ -145,9 +143,6 @@ class MpiCommunicator final : public Communicator {
                                               Sizes receive_byte_counts) override {
     const Pieces outgoing(send, send_byte_counts);
     const Pieces incoming(receive, receive_byte_counts);
-    if (outgoing[rank()].size() != incoming[rank()].size()) {
-      throw std::logic_error(describe(call) + ": a worker sends itself what it receives");
-    }
     return start(call, send_byte_counts, receive_byte_counts, [&](Exchange& exchange) {
       each_other([&](int other) { exchange.receive(other, incoming[other]); });
       each_other([&](int other) { exchange.send(other, outgoing[other]); });
@@ -157,11 +152,8 @@ class MpiCommunicator final : public Communicator {
 
   std::unique_ptr<Operation> start_exchange(const CallSite& call, std::vector<Outgoing<std::byte>> sends,
                                             std::vector<Incoming<std::byte>> receives) override {
-    Sizes send_sizes = none();
-    Sizes receive_sizes = none();
-    for (const auto& it : sends) send_sizes[static_cast<std::size_t>(it.to)] = it.data.size();
-    for (const auto& it : receives) receive_sizes[static_cast<std::size_t>(it.from)] = it.into.size();
-    return start(call, send_sizes, receive_sizes, [&](Exchange& exchange) {
+    const Traffic traffic = traffic_of_exchange(*this, sends, receives);
+    return start(call, traffic.sends, traffic.receives, [&](Exchange& exchange) {
       for (const auto& it : receives) {
         if (!it.into.empty()) exchange.receive(it.from, it.into);
       }
@@ -172,7 +164,8 @@ class MpiCommunicator final : public Communicator {
   }
 
   std::unique_ptr<Operation> start_barrier(const CallSite& call) override {
-    return start(call, none(), none(), [&](Exchange& exchange) {
+    const Traffic traffic = no_traffic(*this);
+    return start(call, traffic.sends, traffic.receives, [&](Exchange& exchange) {
       each_other([&](int other) { exchange.receive(other, {}); });
       each_other([&](int other) { exchange.send(other, {}); });
     });
@@ -196,8 +189,6 @@ class MpiCommunicator final : public Communicator {
   }
 
  private:
-  Sizes none() const { return Sizes(static_cast<std::size_t>(size())); }
-
   // Beginning with the next, so that not all send to the same one first.
   template <class Work>
   void each_other(const Work& work) const {

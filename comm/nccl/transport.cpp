@@ -18,6 +18,7 @@
 #include "comm/nccl/staging.h"
 #include "comm/nccl/transfer.h"
 #include "comm/texts.h"
+#include "comm/traffic.h"
 
 namespace lockstep::nccl {
 
@@ -85,11 +86,9 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Operation> start_broadcast(const CallSite& call, std::span<std::byte> data,
                                              int root) override {
     const bool is_root = rank() == root;
-    Sizes sends = none();
-    Sizes receives = none();
-    if (is_root) sends.assign(sends.size(), data.size());
-    receives[static_cast<std::size_t>(root)] = data.size();
-    return start(call, sends, receives, [&](Transfer& transfer) { transfer.broadcast(root, data, is_root); });
+    const Traffic traffic = traffic_of_broadcast(*this, root, data.size());
+    return start(call, traffic.sends, traffic.receives,
+                 [&](Transfer& transfer) { transfer.broadcast(root, data, is_root); });
   }
 
   std::unique_ptr<Operation> start_all_gather(const CallSite& call, std::span<const std::byte> mine,
@@ -108,9 +107,6 @@ class NcclCommunicator final : public Communicator {
                                               Sizes receive_byte_counts) override {
     const Pieces outgoing(send, send_byte_counts);
     const Pieces incoming(receive, receive_byte_counts);
-    if (outgoing[rank()].size() != incoming[rank()].size()) {
-      throw std::logic_error(describe(call) + ": a worker sends itself what it receives");
-    }
     return start(call, send_byte_counts, receive_byte_counts, [&](Transfer& transfer) {
       for (int other = 0; other < size(); ++other) transfer.send(other, outgoing[other]);
       for (int other = 0; other < size(); ++other) transfer.receive(other, incoming[other]);
@@ -119,11 +115,8 @@ class NcclCommunicator final : public Communicator {
 
   std::unique_ptr<Operation> start_exchange(const CallSite& call, std::vector<Outgoing<std::byte>> sends,
                                             std::vector<Incoming<std::byte>> receives) override {
-    Sizes send_sizes = none();
-    Sizes receive_sizes = none();
-    for (const auto& it : sends) send_sizes[static_cast<std::size_t>(it.to)] = it.data.size();
-    for (const auto& it : receives) receive_sizes[static_cast<std::size_t>(it.from)] = it.into.size();
-    return start(call, send_sizes, receive_sizes, [&](Transfer& transfer) {
+    const Traffic traffic = traffic_of_exchange(*this, sends, receives);
+    return start(call, traffic.sends, traffic.receives, [&](Transfer& transfer) {
       for (const auto& it : sends) transfer.send(it.to, it.data);
       for (const auto& it : receives) transfer.receive(it.from, it.into);
     });
@@ -141,8 +134,6 @@ class NcclCommunicator final : public Communicator {
   }
 
  private:
-  Sizes none() const { return Sizes(static_cast<std::size_t>(size())); }
-
   template <class Fill>
   std::unique_ptr<Operation> start(const CallSite& call, const Sizes& sends, const Sizes& receives,
                                    const Fill& fill) {

@@ -25,12 +25,9 @@ class SingleCommunicator final : public Communicator {
     return nullptr;
   }
 
-  std::unique_ptr<Operation> start_all_to_all(const CallSite& call, std::span<const std::byte> send,
+  std::unique_ptr<Operation> start_all_to_all(const CallSite&, std::span<const std::byte> send,
                                               std::vector<std::size_t>, std::span<std::byte> receive,
                                               std::vector<std::size_t>) override {
-    if (send.size() != receive.size()) {
-      throw std::logic_error(describe(call) + ": one worker sends itself what it receives");
-    }
     std::ranges::copy(send, receive.begin());
     return nullptr;
   }

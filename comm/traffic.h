@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "comm/communicator.h"
+
+namespace lockstep {
+
+// Bytes that a call of this worker sends and receives, by rank: what transports compare between workers, and
+// keep for when something is wrong.
+struct Traffic {
+  std::vector<std::size_t> sends, receives;
+};
+
+Traffic no_traffic(const Communicator& comm);
+// Whatever way the data takes, it is the root's.
+Traffic traffic_of_broadcast(const Communicator& comm, int root, std::size_t bytes);
+Traffic traffic_of_exchange(const Communicator& comm, const std::vector<Outgoing<std::byte>>& sends,
+                            const std::vector<Incoming<std::byte>>& receives);
+
+}  // namespace lockstep
