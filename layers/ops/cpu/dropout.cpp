@@ -1,12 +1,11 @@
 #include <algorithm>
 #include <array>
 
+#include "layers/ops/dropout.h"
 #include "layers/ops/kernels.h"
 
 namespace lockstep {
 namespace {
-
-constexpr std::int64_t words = 4;  // elements that one draw serves
 
 template <class E>
 class Dropout final : public Kernel {
@@ -36,18 +35,17 @@ class Dropout final : public Kernel {
 
  private:
   void apply(const ShardPosition& position, const E* from, E* to) const {
-    const float scale = probability_ < 1 ? 1 / (1 - probability_) : 0;
-    const std::int64_t draws = (elements_ + words - 1) / words;  // of a sample
+    const float scale = dropout_scale(probability_);
+    const std::int64_t draws = dropout_draws(elements_);
     for (std::int64_t sample = 0; sample < samples_; ++sample) {
       const std::int64_t first_draw = (position.first_sample + sample) * draws;
-      for (std::int64_t i = 0; i < elements_; i += words) {
+      for (std::int64_t i = 0; i < elements_; i += dropout_words) {
         const auto bits = random_.bits(static_cast<std::uint64_t>(position.step),
-                                       static_cast<std::uint64_t>(first_draw + i / words));
-        const std::int64_t count = std::min(words, elements_ - i);
+                                       static_cast<std::uint64_t>(first_draw + i / dropout_words));
+        const std::int64_t count = std::min(dropout_words, elements_ - i);
         for (std::int64_t word = 0; word < count; ++word) {
-          const bool keep = Random::uniform(bits[static_cast<std::size_t>(word)]) >= probability_;
           const std::int64_t index = sample * elements_ + i + word;
-          to[index] = from_float<E>(keep ? to_float(from[index]) * scale : 0.0F);
+          to[index] = dropped_out(from[index], bits[static_cast<std::size_t>(word)], probability_, scale);
         }
       }
     }

@@ -3,17 +3,14 @@
 #include <cstdint>
 
 #include "layers/ops/cuda/grid.h"
-#include "layers/tensor/element.h"
+#include "layers/ops/dropout.h"
 #include "layers/tensor/philox.h"
-#include "layers/tensor/random.h"
 
 namespace lockstep::cuda {
 
 // A column is four elements of a sample, which one draw serves; a row is a sample.
 template <class E>
 struct Dropout {
-  static constexpr std::int64_t words = 4;
-
   const E* from;
   std::int64_t elements;  // of a sample
   float probability;
@@ -22,20 +19,16 @@ struct Dropout {
   std::int64_t first_sample;
   E* to;
 
-  static LOCKSTEP_HOST_DEVICE std::int64_t draws(std::int64_t elements) {
-    return (elements + words - 1) / words;
-  }
-
   LOCKSTEP_HOST_DEVICE auto column(std::int64_t draw) const {
-    const float scale = probability < 1 ? 1 / (1 - probability) : 0;
+    const float scale = dropout_scale(probability);
     return [draw, scale, *this](std::int64_t sample) {
-      const std::int64_t position = (first_sample + sample) * draws(elements) + draw;
+      const std::int64_t position = (first_sample + sample) * dropout_draws(elements) + draw;
       const auto bits =
           random_bits(key, static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(position));
-      for (std::int64_t word = 0; word < words && draw * words + word < elements; ++word) {
-        const bool keep = Random::uniform(bits.v[word]) >= probability;
-        const std::int64_t at = sample * elements + draw * words + word;
-        to[at] = from_float<E>(keep ? to_float(from[at]) * scale : 0.0F);
+      const std::int64_t first = draw * dropout_words;
+      for (std::int64_t word = 0; word < dropout_words && first + word < elements; ++word) {
+        const std::int64_t at = sample * elements + first + word;
+        to[at] = dropped_out(from[at], bits.v[word], probability, scale);
       }
     };
   }

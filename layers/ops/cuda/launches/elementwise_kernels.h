@@ -115,7 +115,7 @@ class DropoutKernel final : public Kernel {
                              .step = position.step,
                              .first_sample = position.first_sample,
                              .to = to};
-    device_.runner(position.thread).over(Dropout<E>::draws(elements_), samples_, dropout);
+    device_.runner(position.thread).over(dropout_draws(elements_), samples_, dropout);
   }
 
   const Device& device_;
