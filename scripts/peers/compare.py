@@ -50,7 +50,7 @@ class Row:
         height, width, channels = self.image
         given = ["data.dataset=synthetic", f"data.synthetic.height={height}", f"data.synthetic.width={width}",
                  f"data.synthetic.channels={channels}", f"data.synthetic.classes={self.classes}",
-                 f"model.name={self.model}", f"batch.global={self.batch * WORKERS}", "optimizer.name=sgd",
+                 f"model.name={self.model}", f"batch.global={self.batch * self.workers}", "optimizer.name=sgd",
                  "optimizer.momentum=0.9", "threads=1", *self.settings, *settings]
         launch = [str(ROOT / "scripts" / "mpirun.sh"), "-n", str(self.workers)]
         return with_settings([*launch, LOCKSTEP, "bench", "step", "--json"], given)
