@@ -6,16 +6,18 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 packages=$(realpath "$1")
+debs=("$packages"/lockstep_*.deb "$packages"/lockstep-dev_*.deb) # a hook's copy-in knows no patterns
 mirror=http://deb.debian.org/debian
 
 scratch=$(mktemp -d -t lockstep_clean_root.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
-/usr/lib/apt/apt-helper download-file "$mirror/dists/bookworm/InRelease" "$scratch/release" >/dev/null || {
+/usr/lib/apt/apt-helper -o APT::Sandbox::User=root \
+  download-file "$mirror/dists/bookworm/InRelease" "$scratch/release" >/dev/null || {
   echo "skipped: $mirror cannot be reached"
   exit 77
 }
 mmdebstrap --variant=apt --format=null \
-  --customize-hook="copy-in $packages/lockstep_*.deb $packages/lockstep-dev_*.deb /root" \
-  --customize-hook="copy-in $here/consumer $here/in_clean_root.sh /root" \
+  --customize-hook="copy-in ${debs[*]@Q} /root" \
+  --customize-hook="copy-in ${here@Q}/consumer ${here@Q}/in_clean_root.sh /root" \
   --customize-hook="chroot \"\$1\" /root/in_clean_root.sh" \
   bookworm - "$mirror"
