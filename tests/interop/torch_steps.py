@@ -5,7 +5,7 @@ resnet20 is built here, other names are torchvision's networks, whose state dict
 first step: loss to 1e-5 relative; running means to 1e-5 of the channel's standard deviation, running variances to
 1e-5 relative; gradients, in relative L2 norm a tensor, to 1e-4 in the median and at worst to 2e-3 or twice what PyTorch's
 own fp32 is away (in a deep network more ReLUs flip their sign between fp32 and fp64); parameters after the update
-likewise follow. Then the losses of all steps to 1e-3 relative, step by step.
+likewise follow. Then the losses of all steps to 1e-5 relative, step by step; of more than 10 to 1e-3.
 
 Where CLIP_NORM is not 0, both clip their gradients by the global norm, which is the same to 1e-4 relative in every step.
 
@@ -103,6 +103,8 @@ def main():
             sys.exit(code)
         ours = read_safetensors(path)
 
+    # In fp64 its convolutions are no faster with more threads, and two tests of one run side by side.
+    torch.set_num_threads(1)
     net = network(model).double()
     start = {name[6:]: value for name, value in ours.items() if name.startswith("start.")}
     net.load_state_dict({name: value.double() if value.is_floating_point() else value for name, value in start.items()})
@@ -133,7 +135,8 @@ def main():
             limit = 1e-5 if precision == "fp32" else 2**-9
             require("loss of the first step, relative", difference, limit)
             check_first_step(net, ours, peer)
-    require(f"worst loss of {steps} steps, relative", worst_loss, 1e-3 if precision == "fp32" else 2e-2)
+    limit = 2e-2 if precision == "bf16" else 1e-3 if int(steps) > 10 else 1e-5
+    require(f"worst loss of {steps} steps, relative", worst_loss, limit)
     if float(clip_norm):
         require(f"worst gradient norm of {steps} steps, relative", worst_norm, 1e-4)
         require("steps in which nothing was clipped", int(steps) - clipped, 0)
