@@ -13,8 +13,9 @@ workers=$2 start_s=${LOCKSTEP_START_S:-60}
   exit 2
 }
 
-# Open MPI counts a core once, however many hardware threads it has; nproc knows what we may use of them.
-cores=$(lscpu -p=SOCKET,CORE | grep -v '^#' | sort -u | wc -l)
+# Open MPI counts a core once, however many hardware threads it has; nproc knows what we may use of them. Where /sys is
+# not mounted, as in a bare chroot, lscpu knows nothing.
+cores=$(lscpu -p=SOCKET,CORE 2>/dev/null | grep -v '^#' | sort -u | wc -l) || cores=1
 ((cores <= $(nproc))) || cores=$(nproc)
 
 # A host that stops to answer is noticed within seconds; without these, within a quarter of an hour. One whose daemon

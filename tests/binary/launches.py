@@ -85,6 +85,14 @@ def runs_once_what_would_answer_the_same(room):
 
 
 @cases
+def starts_where_the_cores_cannot_be_told(room):
+    lscpu = room.folder / "lscpu"
+    lscpu.write_text("#!/bin/sh\necho no /sys >&2\nexit 1\n")
+    lscpu.chmod(0o755)
+    Launched(room, ["0"], "-n", "2", *QUICK).expect(0, ["2 my.yaml"])
+
+
+@cases
 def gives_up_after_so_many_failures(room):
     Launched(room, ["4"], "-n", "1", "--restarts", "2", *QUICK).expect(4, [FIRST, AGAIN, AGAIN])
 
