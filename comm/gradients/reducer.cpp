@@ -20,13 +20,19 @@ std::size_t length(Range range) {
 
 }  // namespace
 
+// Memory that is made when it is wanted, and kept.
+struct GradientReducer::Room {
+  std::shared_ptr<float> floats;
+  std::size_t count = 0;
+};
+
 struct GradientReducer::Bucket {
   // What a round leaves to the next: ranges[0] is the bucket, ranges[r + 1] is the piece of ranges[r] that
   // this worker sums in round r, or all of it where everybody does.
   std::vector<Range> ranges;
   bool goes_whole = false;
-  std::vector<float> packed;                 // what this worker sends, where its nodes are several
-  std::vector<std::vector<float>> received;  // of each round: its piece of every present node, in order
+  Room packed;                 // what this worker sends, where its nodes are several
+  std::vector<Room> received;  // of each round: its piece of every present node, in order
   Pending scatter;
   Pending gather;
   // Rounds of each; a gather's go backwards.
@@ -42,6 +48,7 @@ GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, 
       layout_(layout),
       tensors_(std::move(tensors)),
       options_(options),
+      memory_(options.memory == nullptr ? own_memory_ : *options.memory),
       nodes_(maximal_subtrees({0, layout.shards()}, layout.block())),
       rounds_(plan_rounds(layout, options.most_at_once)) {
   for (const Range elements : plan_buckets(tensors_, options_.bucket_bytes / sizeof(float))) {
@@ -169,8 +176,7 @@ void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
   for (std::size_t member = 0; member < round.members.size(); ++member) {
     total += round.nodes(member, present_).size() * count;
   }
-  bucket.received[number].resize(total);
-  std::span<float> left(bucket.received[number]);
+  std::span<float> left = room(bucket.received[number], total);
   for (std::size_t member = 0; member < round.members.size(); ++member) {
     const std::size_t theirs = own_nodes * length(piece(bucket, round, bucket.ranges[number], member));
     const std::span<const float> piece_for = values.subspan(bucket.goes_whole ? 0 : sent, theirs);
@@ -178,7 +184,7 @@ void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
     sent += theirs;
     left = left.subspan(place.size());
     if (member == round.self) {
-      std::ranges::copy(piece_for, place.begin());
+      memory_.copy(piece_for.data(), place.data(), piece_for.size());
     } else {
       out.push_back({round.members[member].rank, piece_for});
       in.push_back({round.members[member].rank, place});
@@ -187,23 +193,30 @@ void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
   bucket.scatter = comm_.exchange(Lane::scatter, name, out, in);
 }
 
+std::span<float> GradientReducer::room(Room& room, std::size_t count) const {
+  if (room.count < count) room = {memory_.floats(count), count};
+  return {room.floats.get(), count};
+}
+
 // Piece by piece, in each the present nodes in order: as it lies in memory where there is one node.
 std::span<const float> GradientReducer::outgoing(Bucket& bucket, std::size_t number) const {
   const Range range = bucket.ranges[number];
-  if (number > 0) return std::span(bucket.received[number - 1]).first(length(range));
+  if (number > 0) return room(bucket.received[number - 1], length(range));
   const Round& round = rounds_.front();
   const std::size_t own_nodes = round.nodes(round.self, present_).size();
   if (own_nodes <= 1)
     return {arenas_.empty() ? nullptr : arenas_[0] + range.begin, own_nodes * length(range)};
-  bucket.packed.clear();
+  const std::span<float> packed = room(bucket.packed, own_nodes * length(range));
+  std::size_t at = 0;
   const std::size_t pieces = bucket.goes_whole ? 1 : round.members.size();
   for (std::size_t member = 0; member < pieces; ++member) {
     const Range its = piece(bucket, round, range, member);
     for (std::size_t node = 0; node < own_nodes; ++node) {
-      bucket.packed.insert(bucket.packed.end(), arenas_[node] + its.begin, arenas_[node] + its.end);
+      memory_.copy(arenas_[node] + its.begin, packed.data() + at, length(its));
+      at += length(its);
     }
   }
-  return bucket.packed;
+  return packed;
 }
 
 // Sums the own piece: to where the next round sends it from, or it is wanted.
@@ -215,16 +228,16 @@ void GradientReducer::fold(Bucket& bucket, std::size_t number) {
   const bool last = number + 1 == rounds_.size();
   const Range tree = present_part(round.whole, present_);
   if (tree.empty()) return;
-  std::vector<float>& received = bucket.received[number];
-  std::vector<Part<const float>> parts;
-  const float* values = layout_.workers() == 1 ? arenas_[0] + range.begin : received.data();
+  float* const received = bucket.received[number].floats.get();
+  std::vector<Part<float>> parts;
+  float* values = layout_.workers() == 1 ? arenas_[0] + range.begin : received;
   for (std::size_t member = 0; member < round.members.size(); ++member) {
     for (const Range node : round.nodes(member, present_)) {
       parts.push_back({node, values});
       values += length(range);
     }
   }
-  fold_sums(tree, parts, last ? out_ + range.begin : received.data(), length(range));
+  memory_.fold(tree, parts, last ? out_ + range.begin : received, length(range));
 }
 
 // Brings the others of a round what this worker has the sum of.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/gradients/memory.h"
 #include "comm/tree/rounds.h"
 #include "comm/tree/shard_layout.h"
 
@@ -24,6 +25,9 @@ class GradientReducer {
     std::size_t small_bytes = 32 << 10;  // up to here a bucket goes in one all-gather
     bool overlap = true;                 // false: everything is sent in `finish`
     int most_at_once = 32;               // workers that meet; where there are more, in rounds (tree/rounds.h)
+    // Where the arenas lie, as long as the reducer is; null: in this process's memory. A communicator has to
+    // take such memory.
+    const GradientMemory* memory = nullptr;
   };
 
   // tensors: as plan_buckets has them.
@@ -49,6 +53,7 @@ class GradientReducer {
 
  private:
   struct Bucket;
+  struct Room;
 
   static Range piece(const Bucket& bucket, const Round& round, Range range, std::size_t member);
   void start_scatters();
@@ -56,6 +61,7 @@ class GradientReducer {
   bool advance_scatter(bool waits);
   bool advance_gather(bool waits);
   void scatter(Bucket& bucket, std::size_t number);
+  std::span<float> room(Room& room, std::size_t count) const;
   std::span<const float> outgoing(Bucket& bucket, std::size_t number) const;
   void fold(Bucket& bucket, std::size_t number);
   void gather(Bucket& bucket, std::size_t number);
@@ -64,12 +70,14 @@ class GradientReducer {
   ShardLayout layout_;
   std::vector<Range> tensors_;
   Options options_;
+  GradientMemory own_memory_;
+  const GradientMemory& memory_;
   std::vector<Range> nodes_;
   std::vector<Round> rounds_;
   std::vector<Bucket> buckets_;
 
   // The step under way.
-  std::vector<const float*> arenas_;
+  std::vector<float*> arenas_;
   float* out_ = nullptr;
   std::int64_t present_ = 0;
   std::size_t ready_tensors_ = 0;
