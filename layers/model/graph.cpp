@@ -87,6 +87,7 @@ class Builder {
     const ValueId output =
         graph_.add(make_layer(spec, {.name = name, .input = shape(x), .seed = seed_}), {x});
     graph_.nodes.back().knows_bf16 = spec.type->knows_bf16;
+    graph_.nodes.back().knows_devices = false;
     return output;
   }
   ValueId append(const ResidualSpec& spec, const std::string& name, ValueId x) {

@@ -17,7 +17,8 @@ struct Node {
   std::unique_ptr<Layer> layer;
   std::vector<ValueId> inputs;
   ValueId output = 0;
-  bool knows_bf16 = true;  // its kernels go by KernelShape::element
+  bool knows_bf16 = true;     // its kernels go by KernelShape::element
+  bool knows_devices = true;  // and by KernelShape::device
 };
 
 // Nodes in an order in which every input comes before its user. The last node's output are the logits.

@@ -10,12 +10,16 @@
 #include "comm/tree/exchange.h"
 #include "comm/tree/fixed_tree.h"
 #include "layers/loss/softmax_cross_entropy.h"
+#include "layers/model/batch_on_device.h"
+#include "layers/model/device_statistics.h"
 #include "layers/model/graph.h"
 #include "layers/model/parameter_table.h"
 #include "layers/model/plan.h"
 #include "layers/model/running_buffers.h"
 #include "layers/model/step_statistics.h"
-#include "layers/ops/elementwise.h"
+#include "layers/ops/device.h"
+#include "layers/ops/memory.h"
+#include "layers/tensor/buffer.h"
 #include "layers/tensor/random.h"
 
 namespace lockstep {
@@ -30,8 +34,14 @@ std::vector<const BatchNorm*> norms_of(const Graph& graph) {
   return norms;
 }
 
-Graph computable(Graph graph, Element element) {
+Graph computable(Graph graph, Element element, const Device& device) {
   for (const Node& node : graph.nodes) {
+    if (!device.is_host() && !node.knows_devices) {
+      throw UsageError(fmt::format(
+          "layer '{}' ({}): the program that brings this layer computes it on processors alone. Set "
+          "device: cpu",
+          node.layer->name(), node.layer->type()));
+    }
     if (element == Element::f32 || node.knows_bf16) continue;
     throw UsageError(
         fmt::format("layer '{}' ({}): the program that brings this layer computes it in fp32 alone. Set "
@@ -41,21 +51,41 @@ Graph computable(Graph graph, Element element) {
   return graph;
 }
 
+// Of batch_norms' parameters, in the arena.
+std::vector<Range> norm_parts(const std::vector<const BatchNorm*>& norms, const ParameterTable& parameters) {
+  std::vector<Range> parts;
+  for (const BatchNorm* norm : norms) {
+    const Range range = parameters.of(*norm);
+    for (std::int64_t number = range.begin; number < range.end; ++number) {
+      const Parameter& it = parameters.all()[static_cast<std::size_t>(number)];
+      const auto begin = static_cast<std::int64_t>(it.offset);
+      parts.push_back({begin, begin + static_cast<std::int64_t>(aligned_floats(it.count()))});
+    }
+  }
+  return parts;
+}
+
 }  // namespace
 
 struct Model::Impl {
   Impl(ModelOptions given, int workers, int rank)
       : options(std::move(given)),
+        device(options.device ? *options.device : host()),
         layout(options.shards, workers, rank),
         graph(computable(build_graph(options.spec, options.input, options.classes, options.seed),
-                         options.training)),
+                         options.training, device)),
         norms(norms_of(graph)),
         parameters(graph, options.statistics_group == options.shards),
         running(norms, options.running_statistics),
         statistics(norms, layout, options.statistics_group, options.eps),
         loss_exchange(layout, options.shards),
         pool(options.threads),
-        arena(parameters.floats() * sizeof(float)),
+        batch_there(device, options.input),
+        losses(device, shards() * sizeof(LossSums)),
+        norm_parameters(device, norm_parts(norms, parameters)),
+        device_statistics(device, norms, shards()),
+        arena(device, parameters.floats()),
+        summed(device, parameters.floats()),
         training(parts(),
                  {.fuse = options.fuse, .recompute = options.recompute, .element = options.training}),
         frozen_training(parts(), {.fixed_statistics = true,
@@ -68,28 +98,35 @@ struct Model::Impl {
                             .fuse = options.fuse,
                             .deployed = options.deployed,
                             .element = options.inference}) {
-    for (std::size_t node = 0; node < maximal_subtrees({0, options.shards}, layout.block()).size(); ++node) {
-      gradient_arenas.emplace_back(parameters.floats() * sizeof(float));
-      node_gradients.push_back(gradient_arenas.back().as<float>().data());
+    node_gradients.push_back(summed.on_device().data());
+    for (std::size_t node = 1; node < maximal_subtrees({0, options.shards}, layout.block()).size(); ++node) {
+      gradient_arenas.emplace_back(device, parameters.floats() * sizeof(float));
+      node_gradients.push_back(gradient_arenas.back().data<float>());
     }
   }
+
+  std::size_t shards() const { return static_cast<std::size_t>(layout.block().size()); }
 
   Plan::Parts parts() {
     return {.graph = graph,
             .parameters = parameters,
-            .arena = arena.as<float>().data(),
+            .device = device,
+            .arena = arena.on_device().data(),
+            .norm_parameters = norm_parameters,
+            .device_statistics = device_statistics,
             .layout = layout,
             .pool = pool,
             .workspace = workspace};
   }
 
-  LossSums loss(const ShardInput& shard, const float* logits, float* gradient, std::int64_t global,
-                double smoothing) const;
-  BatchSums meet_loss(Communicator& comm, std::int64_t global, std::span<const LossSums> shards);
-  std::vector<AffineStorage> running_affines(std::size_t entry) const;
-  std::string first_bad_gradient() const;
+  BatchInput bring(const BatchInput& batch);
+  Plan::Loss loss(std::int64_t global, double smoothing) const;
+  BatchSums meet_loss(Communicator& comm, const BatchInput& batch);
+  std::vector<AffineStorage> running_affines(std::size_t entry);
+  std::string first_bad_gradient();
 
   ModelOptions options;
+  const Device& device;
   ShardLayout layout;
   Graph graph;
   std::vector<const BatchNorm*> norms;
@@ -99,8 +136,13 @@ struct Model::Impl {
   TreeExchange loss_exchange;
   ThreadPool pool;
   Workspace workspace;
-  Buffer arena;
-  std::vector<Buffer> gradient_arenas;  // a node of the reducer each; the first receives the sums
+  BatchOnDevice batch_there;
+  Memory losses;  // LossSums, a shard each
+  NormParameters norm_parameters;
+  DeviceStatistics device_statistics;
+  MirroredArray arena;
+  MirroredArray summed;                 // gradients: of the reducer's first node, then of all
+  std::vector<Memory> gradient_arenas;  // of its other nodes
   std::vector<float*> node_gradients;
   Plan training;
   Plan frozen_training;
@@ -132,10 +174,19 @@ std::span<const Parameter> Model::parameters() const {
   return impl_->parameters.all();
 }
 std::span<float> Model::arena() {
-  return impl_->arena.as<float>().first(impl_->parameters.floats());
+  return impl_->arena.on_host();
 }
 std::span<float> Model::gradients() {
-  return impl_->gradient_arenas.front().as<float>().first(impl_->parameters.floats());
+  return impl_->summed.on_host();
+}
+const Device& Model::device() const {
+  return impl_->device;
+}
+std::span<float> Model::device_arena() {
+  return impl_->arena.on_device();
+}
+std::span<float> Model::device_gradients() {
+  return impl_->summed.on_device();
 }
 std::vector<Range> Model::gradient_tensors() const {
   return impl_->parameters.bucketed_tensors();
@@ -177,7 +228,7 @@ void Model::initialize() {
 std::size_t Model::memory_bytes(const Workload& work) const {
   const ShardLayout& layout = impl_->layout;
   const std::size_t arena = impl_->parameters.floats() * sizeof(float);
-  const std::size_t nodes = impl_->gradient_arenas.size();
+  const std::size_t nodes = impl_->node_gradients.size();
   std::size_t bytes = (1 + nodes + work.optimizer_arenas) * arena;
 
   // The reducer packs several nodes together, and receives its slice of every worker's nodes.
@@ -219,34 +270,47 @@ std::string Model::undefined_variance(std::int64_t global) const {
   return "";
 }
 
-LossSums Model::Impl::loss(const ShardInput& shard, const float* logits, float* gradient, std::int64_t global,
-                           double smoothing) const {
-  const auto count = static_cast<std::size_t>(shard.samples * options.classes);
-  return softmax_cross_entropy({logits, count}, shard.labels, options.classes, smoothing, global,
-                               gradient == nullptr ? std::span<float>() : std::span(gradient, count));
+BatchInput Model::Impl::bring(const BatchInput& batch) {
+  return {.global = batch.global, .shards = batch_there.bring(batch.shards)};
 }
 
-BatchSums Model::Impl::meet_loss(Communicator& comm, std::int64_t global, std::span<const LossSums> shards) {
+Plan::Loss Model::Impl::loss(std::int64_t global, double smoothing) const {
+  return [this, global, smoothing](const Plan::Logits& logits) {
+    device.softmax_cross_entropy({.thread = logits.thread,
+                                  .labels = logits.input.labels,
+                                  .classes = options.classes,
+                                  .smoothing = smoothing,
+                                  .global = global,
+                                  .scratch = logits.scratch},
+                                 logits.values, losses.data<LossSums>() + logits.shard, logits.gradient);
+  };
+}
+
+BatchSums Model::Impl::meet_loss(Communicator& comm, const BatchInput& batch) {
+  std::vector<LossSums> shards(batch.shards.size());
+  device.copy_out(shards.data(), losses.data(), shards.size() * sizeof(LossSums));
   std::vector<double> leaves;
-  for (const LossSums& sums : shards) {
-    leaves.push_back(sums.loss);
-    leaves.push_back(sums.correct);
+  leaves.reserve(2 * shards.size());
+  for (const LossSums& shard : shards) {
+    leaves.push_back(shard.loss);
+    leaves.push_back(shard.correct);
   }
   std::array<double, 2> sums{};
-  loss_exchange.run(comm, "loss", layout.present(global), sums.size(), leaves, sum_of(sums.size()), sums);
-  return {.loss = sums[0], .correct = sums[1], .samples = global};
+  loss_exchange.run(comm, "loss", layout.present(batch.global), sums.size(), leaves, sum_of(sums.size()),
+                    sums);
+  return {.loss = sums[0], .correct = sums[1], .samples = batch.global};
 }
 
-std::vector<AffineStorage> Model::Impl::running_affines(std::size_t entry) const {
+std::vector<AffineStorage> Model::Impl::running_affines(std::size_t entry) {
   std::vector<AffineStorage> affines;
+  const float* const values = norm_parameters.bring(arena.on_device().data());
   for (std::size_t norm = 0; norm < norms.size(); ++norm) {
     const std::span<const float> mean = running.mean(entry, norm);
     const std::span<const float> variance = running.variance(entry, norm);
     const Range range = parameters.of(*norms[norm]);
     const auto parameter = [&](std::int64_t number) -> const float* {
       if (range.empty()) return nullptr;
-      return arena.as<float>().data() +
-             parameters.all()[static_cast<std::size_t>(range.begin + number)].offset;
+      return values + parameters.all()[static_cast<std::size_t>(range.begin + number)].offset;
     };
     affines.emplace_back(norms[norm]->channels());
     affines.back().set(std::vector<double>(mean.begin(), mean.end()),
@@ -256,10 +320,11 @@ std::vector<AffineStorage> Model::Impl::running_affines(std::size_t entry) const
   return affines;
 }
 
-std::string Model::Impl::first_bad_gradient() const {
-  const std::span<const float> gradients = gradient_arenas.front().as<float>();
+std::string Model::Impl::first_bad_gradient() {
+  const std::span<const float> gradients = summed.on_device();
+  if (device.all_finite(gradients)) return "";
   for (const Parameter& parameter : parameters.all()) {
-    if (!all_finite(gradients.subspan(parameter.offset, parameter.count()))) return parameter.name;
+    if (!device.all_finite(gradients.subspan(parameter.offset, parameter.count()))) return parameter.name;
   }
   return "";
 }
@@ -267,10 +332,9 @@ std::string Model::Impl::first_bad_gradient() const {
 BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const BatchInput& batch,
                             std::int64_t step) {
   Impl& it = *impl_;
-  std::vector<LossSums> losses(batch.shards.size());
-  const Plan::Loss loss = [&](std::size_t shard, const float* logits, float* gradient) {
-    losses[shard] = it.loss(batch.shards[shard], logits, gradient, batch.global, it.options.label_smoothing);
-  };
+  it.arena.on_device();
+  it.summed.on_device();
+  const BatchInput there = it.bring(batch);
   const std::vector<AffineStorage> fixed = it.frozen ? it.running_affines(0) : std::vector<AffineStorage>();
   Plan& plan = it.frozen ? it.frozen_training : it.training;
   plan.train({.comm = comm,
@@ -279,10 +343,10 @@ BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const 
               .fixed = fixed,
               .node_gradients = it.node_gradients,
               .gradients = it.node_gradients.front(),
-              .batch = batch,
+              .batch = there,
               .step = step},
-             loss);
-  const BatchSums sums = it.meet_loss(comm, batch.global, losses);
+             it.loss(batch.global, it.options.label_smoothing));
+  const BatchSums sums = it.meet_loss(comm, batch);
   const bool updates = !it.frozen && !it.options.running_statistics.empty();
   const std::string bad_layer = updates ? it.statistics.update(comm, it.running) : "";
 
@@ -303,12 +367,8 @@ BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const 
 
 BatchSums Model::evaluate(Communicator& comm, const BatchInput& batch, std::size_t entry) {
   Impl& it = *impl_;
-  std::vector<LossSums> losses(batch.shards.size());
-  it.inference.infer(batch.shards, it.running_affines(entry),
-                     [&](std::size_t shard, const float* logits, float*) {
-                       losses[shard] = it.loss(batch.shards[shard], logits, nullptr, batch.global, 0.0);
-                     });
-  return it.meet_loss(comm, batch.global, losses);
+  it.inference.infer(it.bring(batch).shards, it.running_affines(entry), it.loss(batch.global, 0.0));
+  return it.meet_loss(comm, batch);
 }
 
 void Model::freeze_statistics() {
@@ -317,20 +377,19 @@ void Model::freeze_statistics() {
 
 BatchSums Model::evaluate_by_batch(Communicator& comm, const BatchInput& batch) {
   Impl& it = *impl_;
-  std::vector<LossSums> losses(batch.shards.size());
-  it.observation.observe(comm, it.statistics, batch, [&](std::size_t shard, const float* logits, float*) {
-    losses[shard] = it.loss(batch.shards[shard], logits, nullptr, batch.global, 0.0);
-  });
-  return it.meet_loss(comm, batch.global, losses);
+  it.arena.on_device();
+  it.observation.observe(comm, it.statistics, it.bring(batch), it.loss(batch.global, 0.0));
+  return it.meet_loss(comm, batch);
 }
 
 void Model::make_precise(Communicator& comm, const std::function<const BatchInput*()>& next) {
   Impl& it = *impl_;
   if (it.norms.empty()) return;
+  it.arena.on_device();
   PopulationMoments population(it.norms);
   std::int64_t batches = 0;
   while (const BatchInput* batch = next()) {
-    it.observation.observe(comm, it.statistics, *batch, [](std::size_t, const float*, float*) {});
+    it.observation.observe(comm, it.statistics, it.bring(*batch), [](const Plan::Logits&) {});
     it.statistics.add_to(comm, population);
     ++batches;
   }
@@ -342,8 +401,9 @@ void Model::make_precise(Communicator& comm, const std::function<const BatchInpu
 
 void Model::predict(const ShardInput& shard, std::size_t entry, std::span<float> logits) {
   Impl& it = *impl_;
-  it.inference.infer({&shard, 1}, it.running_affines(entry), [&](std::size_t, const float* values, float*) {
-    std::copy_n(values, logits.size(), logits.begin());
+  const std::vector<ShardInput> there = it.batch_there.bring({&shard, 1});
+  it.inference.infer(there, it.running_affines(entry), [&](const Plan::Logits& made) {
+    it.device.copy_out(logits.data(), made.values, logits.size_bytes());
   });
 }
 

@@ -19,6 +19,8 @@
 
 namespace lockstep {
 
+class Device;
+
 struct ModelOptions {
   ModelSpec spec;
   SampleShape input;
@@ -39,6 +41,8 @@ struct ModelOptions {
   // `evaluate`, and convolutions and linear layers are joined with the add and the ReLU behind them. Its bits
   // are not those of training's evaluation.
   bool deployed = false;
+  // That computes; its threads are as many as `threads`. Null: this machine's processor, which alone deploys.
+  std::shared_ptr<const Device> device;
   // None of these changes a bit.
   int threads = 1;
   bool fuse = true;
@@ -87,6 +91,12 @@ class Model {
   std::span<const Parameter> parameters() const;
   std::span<float> arena();      // parameters, each on 64 bytes
   std::span<float> gradients();  // of the last step, summed over the global batch; laid out alike
+  // The same where it is computed with them: in the device's memory. What `arena`, `gradients` and `state`
+  // give may be written too, but no longer once something is computed, or asked for here: a device has a copy
+  // of its own, which is made anew from what was written there.
+  const Device& device() const;
+  std::span<float> device_arena();
+  std::span<float> device_gradients();
   std::vector<Range> gradient_tensors()
       const;  // what a GradientReducer is made with: bucketed tensors, contiguous
 

@@ -6,7 +6,7 @@
 
 #include "comm/tree/fixed_tree.h"
 #include "comm/watch/life.h"
-#include "layers/ops/elementwise.h"
+#include "layers/tensor/buffer.h"
 
 namespace lockstep {
 
@@ -48,12 +48,16 @@ struct Plan::Run {
   StepStatistics* statistics = nullptr;  // null: forward with fixed ones
   std::span<const AffineStorage> fixed;
   const Training* training = nullptr;
-  std::vector<const Compiled*> shapes;  // a shard each; null: empty
+  const float* norm_parameters = nullptr;  // an arena for the host
+  std::vector<const Compiled*> shapes;     // a shard each; null: empty
 };
 
 Plan::Plan(const Parts& parts, ProgramOptions options)
     : parameters_(parts.parameters),
+      device_(parts.device),
       arena_(parts.arena),
+      norm_parameters_(parts.norm_parameters),
+      device_statistics_(parts.device_statistics),
       layout_(parts.layout),
       pool_(parts.pool),
       workspace_(parts.workspace),
@@ -76,6 +80,7 @@ Plan::Plan(const Parts& parts, ProgramOptions options)
     }
     partial_floats_ = std::max(partial_floats_, floats);
   }
+  final_gradients_.resize(parameters_.floats() - parameters_.bucketed_floats());
 }
 
 // Whether an action leaves gradients of parameters that are summed over the shards in buckets.
@@ -85,12 +90,12 @@ bool Plan::has_partials(const Action& action) const {
   return !range.empty() && static_cast<std::size_t>(range.begin) < parameters_.bucketed();
 }
 
-std::array<const float*, max_parameters> Plan::parameters(const PlanOp& op) const {
+std::array<const float*, max_parameters> Plan::parameters(const PlanOp& op, const float* arena) const {
   std::array<const float*, max_parameters> values{};
   const Range range = parameters_.of(*op.layer);
   for (std::int64_t i = 0; i < range.size(); ++i) {
     values[static_cast<std::size_t>(i)] =
-        arena_ + parameters_.all()[static_cast<std::size_t>(range.begin + i)].offset;
+        arena + parameters_.all()[static_cast<std::size_t>(range.begin + i)].offset;
   }
   return values;
 }
@@ -104,14 +109,20 @@ Plan::Compiled& Plan::compiled(std::int64_t samples) {
 Plan::Compiled Plan::compile(std::int64_t samples) const {
   Compiled it;
   it.samples = samples;
-  std::size_t scratch = 0;
+  std::size_t scratch = aligned(device_.loss_scratch_bytes(samples));
   for (const PlanOp& op : program_.ops) {
+    if (op.is_norm()) {
+      const SampleShape& rows = op.layer->input();
+      scratch =
+          std::max(scratch, aligned(device_.norm_scratch_bytes(samples * rows.pixels(), rows.channels)));
+    }
     it.kernels.push_back(op.is_norm() ? nullptr
                                       : op.layer->make_kernel({.samples = samples,
                                                                .threads = pool_.threads(),
                                                                .training = program_.options.backward,
                                                                .element = program_.options.element,
-                                                               .epilogue = {op.residual, op.relu}}));
+                                                               .epilogue = {op.residual, op.relu},
+                                                               .device = &device_}));
     if (!it.kernels.back()) continue;
     scratch = std::max(scratch, aligned(it.kernels.back()->scratch_bytes()));
     it.kernel_bytes += it.kernels.back()->prepared_bytes();
@@ -164,6 +175,7 @@ void Plan::train(const Training& training, const Loss& loss) {
           .statistics = &training.statistics,
           .fixed = training.fixed,
           .training = &training,
+          .norm_parameters = norm_parameters_.bring(arena_),
           .shapes = {}};
   prepare(run);
   training.statistics.begin(training.batch.global);
@@ -177,12 +189,17 @@ void Plan::train(const Training& training, const Loss& loss) {
     if (segment.norm >= 0) meet(run, segment);
   }
   if (program_.options.fixed_statistics && training.statistics.global()) {
+    for (const int norm : norm_numbers_) {
+      if (norm >= 0) device_statistics_.bring_leaves(training.statistics, index(norm));
+    }
     training.statistics.meet_all_sums(training.comm);
     for (int op = 0; op < static_cast<int>(program_.ops.size()); ++op) {
       if (program_.ops[index(op)].is_norm()) take_final_gradients(training, op);
     }
   }
   training.reducer.finish();
+  device_.copy_in(training.gradients + parameters_.bucketed_floats(), final_gradients_.data(),
+                  final_gradients_.size() * sizeof(float));
 }
 
 void Plan::observe(Communicator& comm, StepStatistics& statistics, const BatchInput& batch,
@@ -194,6 +211,7 @@ void Plan::observe(Communicator& comm, StepStatistics& statistics, const BatchIn
           .statistics = &statistics,
           .fixed = {},
           .training = nullptr,
+          .norm_parameters = norm_parameters_.bring(arena_),
           .shapes = {}};
   prepare(run);
   statistics.begin(batch.global);
@@ -211,6 +229,7 @@ void Plan::infer(std::span<const ShardInput> shards, std::span<const AffineStora
           .statistics = nullptr,
           .fixed = fixed,
           .training = nullptr,
+          .norm_parameters = nullptr,
           .shapes = {}};
   prepare(run);
   for (const Segment& segment : program_.segments) run_segment(run, segment);
@@ -219,9 +238,10 @@ void Plan::infer(std::span<const ShardInput> shards, std::span<const AffineStora
 // Primitives are made here, on one thread and outside any parallel region; parameters come to their layouts,
 // for good where they stay.
 void Plan::prepare(Run& run) {
+  device_.enter();
   workspace_.shards.resize(std::max(workspace_.shards.size(), run.shards.size()));
   workspace_.threads.resize(index(pool_.threads()));
-  workspace_.partials.reserve(run.shards.size() * partial_floats_ * sizeof(float));
+  workspace_.partials.reserve(device_, run.shards.size() * partial_floats_ * sizeof(float));
 
   std::vector<Compiled*> shapes;
   for (std::size_t shard = 0; shard < run.shards.size(); ++shard) {
@@ -229,17 +249,19 @@ void Plan::prepare(Run& run) {
     Compiled* shape = samples == 0 ? nullptr : &compiled(samples);
     run.shapes.push_back(shape);
     if (shape == nullptr) continue;
-    workspace_.shards[shard].reserve(shape->shard_bytes);
-    for (Buffer& thread : workspace_.threads) thread.reserve(shape->thread_bytes);
+    workspace_.shards[shard].reserve(device_, shape->shard_bytes);
+    for (Memory& thread : workspace_.threads) thread.reserve(device_, shape->thread_bytes);
     if (std::ranges::find(shapes, shape) == shapes.end()) shapes.push_back(shape);
   }
   for (Compiled* shape : shapes) {
     if (shape->prepared) continue;
     shape->prepared = program_.options.deployed;
     for (std::size_t op = 0; op < program_.ops.size(); ++op) {
-      if (shape->kernels[op]) shape->kernels[op]->prepare(parameters(program_.ops[op]));
+      if (shape->kernels[op]) shape->kernels[op]->prepare(parameters(program_.ops[op], arena_));
     }
   }
+  if (program_.options.fixed_statistics) device_statistics_.send_affines(run.fixed);
+  device_.wait();
 }
 
 // Forward work behind the loss is done again, since its result was not kept.
@@ -260,6 +282,8 @@ void Plan::run_segment(Run& run, const Segment& segment) {
   pool_.run(static_cast<std::int64_t>(run.shards.size()), [&](std::int64_t number, int thread) {
     const auto shard = static_cast<std::size_t>(number);
     if (run.shapes[shard] == nullptr) return;
+    device_.enter();
+    if (&segment == &program_.segments.front()) device_.await_copies(shard, thread);
     for (int action = segment.begin; action < segment.end; ++action) {
       {
         const TraceSpan span = traced(trace, action, shard, thread);
@@ -269,6 +293,7 @@ void Plan::run_segment(Run& run, const Segment& segment) {
       if (run.training != nullptr && thread == 0) run.training->reducer.progress();
     }
   });
+  device_.wait();
 }
 
 // Pointers of one shard on one thread.
@@ -279,7 +304,7 @@ class Plan::View {
 
   std::byte* bytes(int item) const {
     if (item < 0) return nullptr;
-    const Buffer& home = plan_.program_.items[index(item)].crosses ? plan_.workspace_.shards[shard_]
+    const Memory& home = plan_.program_.items[index(item)].crosses ? plan_.workspace_.shards[shard_]
                                                                    : plan_.workspace_.threads[index(thread_)];
     return home.data() + run_.shapes[shard_]->offsets[index(item)];
   }
@@ -288,10 +313,8 @@ class Plan::View {
   E* data(int item) const {
     return reinterpret_cast<E*>(bytes(item));
   }
-  template <class E>
-  std::span<E> elements(int item) const {
-    const std::int64_t count = plan_.program_.items[index(item)].elements * run_.shards[shard_].samples;
-    return {data<E>(item), static_cast<std::size_t>(count)};
+  std::int64_t count(int item) const {
+    return plan_.program_.items[index(item)].elements * run_.shards[shard_].samples;
   }
   const void* input(int item) const {
     if (item == images_item) return run_.shards[shard_].images;
@@ -307,7 +330,7 @@ class Plan::View {
     std::array<float*, max_parameters> partials{};
     if (!plan_.has_partials(action)) return partials;
     const auto number = static_cast<std::size_t>(&action - plan_.program_.actions.data());
-    float* at = plan_.workspace_.partials.as<float>().data() + shard_ * plan_.partial_floats_ +
+    float* at = plan_.workspace_.partials.data<float>() + shard_ * plan_.partial_floats_ +
                 plan_.partial_offsets_[number];
     const auto& parameters = plan_.program_.ops[index(action.op)].layer->parameters();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -327,24 +350,27 @@ class Plan::View {
 void Plan::execute(Run& run, const Action& action, std::size_t shard, int thread) {
   const View view(*this, run, shard, thread);
   if (action.kind == Action::Kind::loss) {
-    run.loss(shard, view.input<float>(action.inputs[0]), view.data<float>(action.output_gradient));
+    run.loss({.shard = shard,
+              .input = run.shards[shard],
+              .thread = thread,
+              .scratch = view.scratch(),
+              .values = view.input<float>(action.inputs[0]),
+              .gradient = view.data<float>(action.output_gradient)});
   } else if (action.kind == Action::Kind::convert) {
-    execute_convert(view, action);
+    execute_convert(view, action, thread);
   } else if (program_.ops[index(action.op)].is_norm()) {
-    with_element(program_.options.element,
-                 [&](auto element) { execute_norm<decltype(element)>(run, view, action, shard); });
+    execute_norm(run, view, action, shard, thread);
   } else {
     execute_kernel(run, view, action, shard, thread);
   }
 }
 
-void Plan::execute_convert(const View& view, const Action& action) const {
+void Plan::execute_convert(const View& view, const Action& action, int thread) const {
+  const std::int64_t count = view.count(action.output);
   if (program_.items[index(action.output)].element == Element::f32) {
-    const std::span<float> to = view.elements<float>(action.output);
-    convert(std::span(view.input<Bf16>(action.inputs[0]), to.size()), to);
+    device_.convert(thread, view.input<Bf16>(action.inputs[0]), view.data<float>(action.output), count);
   } else {
-    const std::span<Bf16> to = view.elements<Bf16>(action.output);
-    convert(std::span(view.input<float>(action.inputs[0]), to.size()), to);
+    device_.convert(thread, view.input<float>(action.inputs[0]), view.data<Bf16>(action.output), count);
   }
 }
 
@@ -358,7 +384,7 @@ void Plan::execute_kernel(Run& run, const View& view, const Action& action, std:
   if (action.kind == Action::Kind::forward) {
     kernel.forward({.inputs = inputs,
                     .output = view.bytes(action.output),
-                    .parameters = parameters(op),
+                    .parameters = parameters(op, arena_),
                     .saved = view.bytes(action.saved),
                     .scratch = view.scratch(),
                     .position = position});
@@ -373,94 +399,98 @@ void Plan::execute_kernel(Run& run, const View& view, const Action& action, std:
                    .output = view.bytes(action.output),
                    .output_gradient = view.bytes(action.output_gradient),
                    .input_gradients = gradients,
-                   .parameters = parameters(op),
+                   .parameters = parameters(op, arena_),
                    .parameter_gradients = view.partials(action),
                    .saved = view.bytes(action.saved),
                    .scratch = view.scratch(),
                    .position = position});
-  with_element(program_.options.element, [&](auto element) { add_up<decltype(element)>(view, action); });
+  add_up(view, action, thread);
 }
 
-template <class E>
-void Plan::add_up(const View& view, const Action& action) const {
+void Plan::add_up(const View& view, const Action& action, int thread) const {
   for (std::size_t i = 0; i < max_inputs; ++i) {
     if (action.addends[i] == no_item) continue;
-    add_into(view.elements<E>(action.input_gradients[i]),
-             std::span<const E>(view.elements<E>(action.addends[i])));
+    device_.add_into(thread, program_.options.element, view.bytes(action.input_gradients[i]),
+                     view.bytes(action.addends[i]), view.count(action.addends[i]));
   }
 }
 
-template <class E>
-void Plan::execute_norm(Run& run, const View& view, const Action& action, std::size_t shard) {
+void Plan::execute_norm(Run& run, const View& view, const Action& action, std::size_t shard, int thread) {
   const PlanOp& op = program_.ops[index(action.op)];
   const auto norm = index(norm_numbers_[index(action.op)]);
-  const std::int64_t rows = run.shards[shard].samples * op.layer->input().pixels();
-  const std::int64_t channels = op.layer->input().channels;
-  const E* x = view.input<E>(action.inputs[0]);
+  const Device::Rows at{.thread = thread,
+                        .element = program_.options.element,
+                        .rows = run.shards[shard].samples * op.layer->input().pixels(),
+                        .channels = op.layer->input().channels,
+                        .scratch = view.scratch()};
+  const void* x = view.input(action.inputs[0]);
   const bool masked = op.relu && !op.residual;
 
   if (action.kind == Action::Kind::moments) {
-    norm::moments(x, rows, channels, run.statistics->leaf(norm, shard).data());
+    device_.moments(at, x, device_statistics_.leaf(*run.statistics, norm, shard));
     return;
   }
   const norm::Affine affine = affine_of(run, norm, shard);
   if (action.kind == Action::Kind::normalize) {
-    norm::normalize(x, view.input<E>(action.inputs[1]), op.relu, affine, rows, channels,
-                    view.data<E>(action.output));
+    device_.normalize(at, x, view.input(action.inputs[1]), op.relu, affine, view.bytes(action.output));
     return;
   }
   if (action.kind == Action::Kind::norm_sums) {
-    const std::span<double> sums = run.statistics->leaf(norm, shard);
-    norm::backward_sums(x, view.data<E>(action.output), view.data<E>(action.output_gradient), op.relu,
-                        op.residual, affine, rows, channels, view.data<E>(action.input_gradients[1]),
-                        action.accumulate_residual, sums.data());
+    double* const sums = device_statistics_.leaf(*run.statistics, norm, shard);
+    device_.backward_sums(at, x, view.bytes(action.output), view.bytes(action.output_gradient), op.relu,
+                          op.residual, affine, view.bytes(action.input_gradients[1]),
+                          action.accumulate_residual, sums);
     const auto partials = view.partials(action);
-    if (float* const scale = partials[0]; scale != nullptr) {
-      const auto half = static_cast<std::size_t>(channels);
-      std::ranges::transform(sums.subspan(half), scale, [](double sum) { return static_cast<float>(sum); });
-      std::ranges::transform(sums.first(half), partials[1],
-                             [](double sum) { return static_cast<float>(sum); });
+    if (partials[0] != nullptr) {
+      device_.convert(thread, sums + at.channels, partials[0], at.channels);
+      device_.convert(thread, sums, partials[1], at.channels);
     }
     return;
   }
-  E* gradient = view.data<E>(action.addends[0] != no_item ? action.addends[0] : action.input_gradients[0]);
+  void* gradient = view.bytes(action.addends[0] != no_item ? action.addends[0] : action.input_gradients[0]);
   if (gradient == nullptr) return;
-  const E* output_gradient = view.data<E>(action.output_gradient);
+  const void* output_gradient = view.bytes(action.output_gradient);
   if (program_.options.fixed_statistics) {
-    norm::backward_frozen(x, output_gradient, masked, affine, rows, channels, gradient);
+    device_.backward_frozen(at, x, output_gradient, masked, affine, gradient);
   } else {
-    norm::backward_apply(x, output_gradient, masked, affine, run.statistics->group_sums(norm, shard), rows,
-                         channels, gradient);
+    device_.backward_apply(at, x, output_gradient, masked, affine,
+                           device_statistics_.group_sums(*run.statistics, norm, shard), gradient);
   }
-  add_up<E>(view, action);
+  add_up(view, action, thread);
 }
 
 norm::Affine Plan::affine_of(const Run& run, std::size_t norm, std::size_t shard) const {
-  return program_.options.fixed_statistics ? run.fixed[norm].affine() : run.statistics->affine(norm, shard);
+  return program_.options.fixed_statistics ? device_statistics_.affine(run.fixed, norm)
+                                           : device_statistics_.affine(*run.statistics, norm, shard);
 }
 
 void Plan::meet(Run& run, const Segment& segment) {
   const PlanOp& op = program_.ops[index(segment.norm)];
   const auto norm = index(norm_numbers_[index(segment.norm)]);
+  device_statistics_.bring_leaves(*run.statistics, norm);
   if (!segment.backward) {
-    const auto affine = parameters(op);
+    const auto affine = parameters(op, run.norm_parameters);
     run.statistics->meet_moments(*run.comm, norm, affine[0], affine[1]);
+    device_statistics_.send_affines(*run.statistics, norm);
     return;
   }
   run.statistics->meet_sums(*run.comm, norm);
+  device_statistics_.send_group_sums(*run.statistics, norm);
   if (run.statistics->global()) take_final_gradients(*run.training, segment.norm);
 }
 
 // A batch_norm's sums over the whole batch are its parameters' gradients.
-void Plan::take_final_gradients(const Training& training, int op) const {
+void Plan::take_final_gradients(const Training& training, int op) {
   const Range range = parameters_.of(*program_.ops[index(op)].layer);
   if (range.empty()) return;
   const std::span<const double> sums = training.statistics.global_sums(index(norm_numbers_[index(op)]));
   const std::size_t channels = sums.size() / 2;
   const auto first = static_cast<std::size_t>(range.begin);
+  const std::size_t scale = parameters_.all()[first].offset - parameters_.bucketed_floats();
+  const std::size_t shift = parameters_.all()[first + 1].offset - parameters_.bucketed_floats();
   for (std::size_t c = 0; c < channels; ++c) {
-    training.gradients[parameters_.all()[first].offset + c] = static_cast<float>(sums[channels + c]);
-    training.gradients[parameters_.all()[first + 1].offset + c] = static_cast<float>(sums[c]);
+    final_gradients_[scale + c] = static_cast<float>(sums[channels + c]);
+    final_gradients_[shift + c] = static_cast<float>(sums[c]);
   }
 }
 
@@ -468,9 +498,6 @@ void Plan::take_final_gradients(const Training& training, int op) const {
 // hands them on.
 void Plan::fold_gradients(Run& run, const Segment& segment) {
   const Training& training = *run.training;
-  const float* partials = workspace_.partials.as<float>().data();
-  const std::vector<Range>& nodes = training.reducer.nodes();
-  const std::int64_t present = layout_.present(training.batch.global);
   for (std::size_t number = index(segment.begin); number < index(segment.end); ++number) {
     const Action& action = program_.actions[number];
     if (!has_partials(action)) continue;
@@ -478,18 +505,28 @@ void Plan::fold_gradients(Run& run, const Segment& segment) {
     const TraceSpan span(training.comm.trace(), "reduce", layer.name(), "shards");
     const Range range = parameters_.of(layer);
     std::size_t offset = partial_offsets_[number];
-    for (auto parameter = static_cast<std::size_t>(range.begin);
-         parameter < static_cast<std::size_t>(range.end); ++parameter) {
-      const Parameter& it = parameters_.all()[parameter];
-      const auto leaf = [&](std::int64_t shard) {
-        return partials + static_cast<std::size_t>(shard - layout_.block().begin) * partial_floats_ + offset;
-      };
-      for (std::size_t node = 0; node < nodes.size(); ++node) {
-        fold_sums(nodes[node], present, leaf, training.node_gradients[node] + it.offset, it.count());
-      }
-      training.reducer.ready(parameter);
-      offset += aligned_floats(it.count());
+    for (std::int64_t parameter = range.begin; parameter < range.end; ++parameter) {
+      fold_partials(training, static_cast<std::size_t>(parameter), offset);
+      offset += aligned_floats(parameters_.all()[static_cast<std::size_t>(parameter)].count());
     }
+    device_.wait();
+    for (std::int64_t parameter = range.begin; parameter < range.end; ++parameter) {
+      training.reducer.ready(static_cast<std::size_t>(parameter));
+    }
+  }
+}
+
+// offset: of its gradient among a shard's partials.
+void Plan::fold_partials(const Training& training, std::size_t parameter, std::size_t offset) const {
+  const Parameter& it = parameters_.all()[parameter];
+  const std::vector<Range>& nodes = training.reducer.nodes();
+  for (std::size_t number = 0; number < nodes.size(); ++number) {
+    const Range node = present_part(nodes[number], layout_.present(training.batch.global));
+    if (node.empty()) continue;
+    const auto first = static_cast<std::size_t>(node.begin - layout_.block().begin);
+    device_.fold_sums(workspace_.partials.data<float>() + first * partial_floats_ + offset,
+                      static_cast<std::int64_t>(partial_floats_), node.size(),
+                      static_cast<std::int64_t>(it.count()), training.node_gradients[number] + it.offset);
   }
 }
 

@@ -12,34 +12,47 @@
 #include "comm/gradients/reducer.h"
 #include "layers/model/affine_storage.h"
 #include "layers/model/batch.h"
+#include "layers/model/device_statistics.h"
 #include "layers/model/memory_map.h"
 #include "layers/model/parameter_table.h"
 #include "layers/model/program.h"
 #include "layers/model/step_statistics.h"
 #include "layers/model/thread_pool.h"
-#include "layers/tensor/buffer.h"
+#include "layers/ops/memory.h"
 
 namespace lockstep {
 
 // Memory for activations: a piece a shard for what lives over synchronization points, a piece a thread for
 // the rest. Plans that never run at once share it.
 struct Workspace {
-  std::vector<Buffer> shards;
-  std::vector<Buffer> threads;
-  Buffer partials;  // own shards' parameter gradients of one segment
+  std::vector<Memory> shards;
+  std::vector<Memory> threads;
+  Memory partials;  // own shards' parameter gradients of one segment
 };
 
 // A program made runnable: kernels for each shard size, memory, and the walk through the segments. It alone
 // owns activations and runs exchanges.
 class Plan {
  public:
-  // Called with a shard's logits, on one of the compute threads; writes their gradient unless it is null.
-  using Loss = std::function<void(std::size_t shard, const float* logits, float* gradient)>;
+  // A shard's logits, and where their gradient is wanted, or null. All but the number is the device's.
+  struct Logits {
+    std::size_t shard = 0;
+    const ShardInput& input;
+    int thread = 0;
+    std::byte* scratch = nullptr;  // for the loss
+    const float* values = nullptr;
+    float* gradient = nullptr;
+  };
+  // Called on one of the compute threads.
+  using Loss = std::function<void(const Logits& logits)>;
 
   struct Parts {
     const Graph& graph;
     const ParameterTable& parameters;
+    const Device& device;          // computes, and has all memory that is spoken of here
     const float* arena = nullptr;  // the parameters' values
+    NormParameters& norm_parameters;
+    DeviceStatistics& device_statistics;
     ShardLayout layout{1, 1, 0};
     ThreadPool& pool;
     Workspace& workspace;
@@ -95,21 +108,23 @@ class Plan {
   void run_segment(Run& run, const Segment& segment);
   TraceSpan traced(Trace* trace, int action, std::size_t shard, int thread) const;
   void execute(Run& run, const Action& action, std::size_t shard, int thread);
-  void execute_convert(const View& view, const Action& action) const;
+  void execute_convert(const View& view, const Action& action, int thread) const;
   void execute_kernel(Run& run, const View& view, const Action& action, std::size_t shard, int thread);
-  template <class E>
-  void execute_norm(Run& run, const View& view, const Action& action, std::size_t shard);
-  template <class E>
-  void add_up(const View& view, const Action& action) const;
+  void execute_norm(Run& run, const View& view, const Action& action, std::size_t shard, int thread);
+  void add_up(const View& view, const Action& action, int thread) const;
   void meet(Run& run, const Segment& segment);
-  void take_final_gradients(const Training& training, int op) const;
+  void take_final_gradients(const Training& training, int op);
   void fold_gradients(Run& run, const Segment& segment);
+  void fold_partials(const Training& training, std::size_t parameter, std::size_t offset) const;
   norm::Affine affine_of(const Run& run, std::size_t norm, std::size_t shard) const;
-  std::array<const float*, max_parameters> parameters(const PlanOp& op) const;
+  std::array<const float*, max_parameters> parameters(const PlanOp& op, const float* arena) const;
   bool has_partials(const Action& action) const;
 
   const ParameterTable& parameters_;
+  const Device& device_;
   const float* arena_;
+  NormParameters& norm_parameters_;
+  DeviceStatistics& device_statistics_;
   ShardLayout layout_;
   ThreadPool& pool_;
   Workspace& workspace_;
@@ -120,6 +135,7 @@ class Plan {
       partial_offsets_;             // of an action: its parameter gradients in its segment's partials, floats
   std::size_t partial_floats_ = 0;  // of the segment that has most
   std::map<std::int64_t, Compiled> compiled_;  // by samples
+  std::vector<float> final_gradients_;         // of parameters outside every bucket
 };
 
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "layers/nn/window.h"
+#include "layers/ops/device.h"
 
 namespace lockstep {
 
@@ -42,7 +43,7 @@ Conv2d::Conv2d(const std::string& name, const SampleShape& input, const Conv2dSp
 }
 
 std::unique_ptr<Kernel> Conv2d::make_kernel(const KernelShape& shape) const {
-  return make_convolution(convolution_, shape);
+  return device_of(shape).make_convolution(convolution_, shape);
 }
 
 }  // namespace lockstep

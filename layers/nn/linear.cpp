@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "comm/base/error.h"
-#include "layers/ops/kernels.h"
+#include "layers/ops/device.h"
 
 namespace lockstep {
 
@@ -20,7 +20,8 @@ LinearLayer::LinearLayer(std::string name, const SampleShape& input, const Linea
 }
 
 std::unique_ptr<Kernel> LinearLayer::make_kernel(const KernelShape& shape) const {
-  return make_linear({.in = input().channels, .out = output().channels, .bias = bias_}, shape);
+  return device_of(shape).make_linear({.in = input().channels, .out = output().channels, .bias = bias_},
+                                      shape);
 }
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 #include "layers/nn/pooling.h"
 
 #include "layers/nn/window.h"
+#include "layers/ops/device.h"
 
 namespace lockstep {
 
@@ -38,7 +39,7 @@ std::string_view PoolingLayer::type() const {
 }
 
 std::unique_ptr<Kernel> PoolingLayer::make_kernel(const KernelShape& shape) const {
-  return make_pooling(pooling_, shape);
+  return device_of(shape).make_pooling(pooling_, shape);
 }
 
 }  // namespace lockstep

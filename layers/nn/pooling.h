@@ -1,7 +1,7 @@
 #pragma once
 
 #include "layers/nn/layer.h"
-#include "layers/ops/kernels.h"
+#include "layers/ops/device.h"
 
 namespace lockstep {
 
@@ -25,7 +25,7 @@ class GlobalAvgPool : public Layer {
       : Layer(std::move(name), input, {.height = 1, .width = 1, .channels = input.channels}) {}
   std::string_view type() const override { return "global_avg_pool"; }
   std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const override {
-    return make_global_average_pooling(input(), shape);
+    return device_of(shape).make_global_average_pooling(input(), shape);
   }
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "layers/nn/layer.h"
-#include "layers/ops/kernels.h"
+#include "layers/ops/device.h"
 #include "layers/tensor/random.h"
 
 // The layers without parameters that keep or only rearrange their input.
@@ -15,7 +15,7 @@ class Relu : public Layer {
   Kind kind() const override { return Kind::relu; }
   BackwardReads backward_reads() const override { return {.input = false, .output = true}; }
   std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const override {
-    return make_relu(input(), shape);
+    return device_of(shape).make_relu(input(), shape);
   }
 };
 
@@ -26,7 +26,7 @@ class Add : public Layer {
   std::string_view type() const override { return "add"; }
   Kind kind() const override { return Kind::add; }
   std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const override {
-    return make_add(input(), shape);
+    return device_of(shape).make_add(input(), shape);
   }
 };
 
@@ -37,7 +37,7 @@ class Flatten : public Layer {
       : Layer(std::move(name), input, {.height = 1, .width = 1, .channels = input.elements()}) {}
   std::string_view type() const override { return "flatten"; }
   std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const override {
-    return make_flatten(input(), shape);
+    return device_of(shape).make_flatten(input(), shape);
   }
 };
 
@@ -51,7 +51,7 @@ class Dropout : public Layer {
         random_(seed, "dropout", this->name()) {}
   std::string_view type() const override { return "dropout"; }
   std::unique_ptr<Kernel> make_kernel(const KernelShape& shape) const override {
-    return make_dropout(input(), probability_, random_, shape);
+    return device_of(shape).make_dropout(input(), probability_, random_, shape);
   }
 
  private:

@@ -13,6 +13,8 @@
 
 namespace lockstep {
 
+class Device;
+
 // What a convolution or a linear layer does with a result before it stores it: adds inputs[1], then applies
 // ReLU.
 struct Epilogue {
@@ -28,6 +30,7 @@ struct KernelShape {
   bool training = true;            // false: `backward` is never called, dropout passes its input through
   Element element = Element::f32;  // of activations and their gradients
   Epilogue epilogue{};             // of a layer that joins what follows (Layer::joins), where not training
+  const Device* device = nullptr;  // that computes it (device.h); null: this machine's processor
 };
 
 // Which shard of which step, for what must not depend on who computes it.

@@ -19,6 +19,13 @@ void add_into(const Runner& runner, E* sum, const E* addend, std::int64_t count)
 template <class Runner, class From, class To>
 void convert(const Runner& runner, const From* from, To* to, std::int64_t count);
 
+// to[i] = from[i].
+template <class Runner>
+void copy(const Runner& runner, const float* from, float* to, std::int64_t count);
+// The same, rounded to the nearest.
+template <class Runner>
+void round(const Runner& runner, const double* from, float* to, std::int64_t count);
+
 // values[i] ← values[i] · factor.
 template <class Runner>
 void scale(const Runner& runner, float* values, float factor, std::int64_t count);

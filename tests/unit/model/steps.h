@@ -11,6 +11,7 @@
 #include "comm/base/error.h"
 #include "comm/threads/threads.h"
 #include "layers/model/model.h"
+#include "layers/ops/device.h"
 #include "layers/tensor/buffer.h"
 #include "layers/tensor/random.h"
 
@@ -102,9 +103,11 @@ inline std::vector<Outcome> run_steps(const ModelOptions& options, const Steps& 
     Model model(options, comm.size(), comm.rank());
     model.initialize();
     steps.prepare(model);
-    GradientReducer reducer(
-        comm, model.layout(), model.gradient_tensors(),
-        {.bucket_bytes = steps.bucket_bytes, .small_bytes = steps.small_bytes, .overlap = steps.overlap});
+    GradientReducer reducer(comm, model.layout(), model.gradient_tensors(),
+                            {.bucket_bytes = steps.bucket_bytes,
+                             .small_bytes = steps.small_bytes,
+                             .overlap = steps.overlap,
+                             .memory = &model.device()});
     Outcome& outcome = outcomes[static_cast<std::size_t>(comm.rank())];
     try {
       std::int64_t step = 0;

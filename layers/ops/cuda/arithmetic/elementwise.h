@@ -52,6 +52,12 @@ struct Copy {
   LOCKSTEP_HOST_DEVICE void operator()(std::int64_t i) const { to[i] = from[i]; }
 };
 
+struct Round {
+  const double* from;
+  float* to;
+  LOCKSTEP_HOST_DEVICE void operator()(std::int64_t i) const { to[i] = static_cast<float>(from[i]); }
+};
+
 struct Scale {
   float* values;
   float factor;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+#include <new>
 #include <stdexcept>
 
 #include "layers/ops/cuda/device/check.h"
@@ -42,6 +44,7 @@ Device::Device(const DeviceOptions& options) : options_(options) {
   }
   make_current();
   lanes_ = std::vector<Lane>(static_cast<std::size_t>(options.streams));
+  copies_.emplace();
 }
 
 void Device::make_current() const {
@@ -50,6 +53,80 @@ void Device::make_current() const {
 
 void Device::wait() const {
   for (const Lane& lane : lanes_) lane.stream.wait();
+}
+
+std::string Device::fingerprint() const {
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, options_.index), "asking what a GPU is");
+  int runtime = 0;
+  int driver = 0;
+  int blas = 0;
+  check(cudaRuntimeGetVersion(&runtime), "asking for its version");
+  check(cudaDriverGetVersion(&driver), "asking for the driver's version");
+  check(cublasGetVersion(cublas(0), &blas), "asking for its version");
+  return fmt::format(
+      "GPU {} (compute capability {}.{}, {} multiprocessors); CUDA {}, driver {}, cuBLAS {}, cuDNN {}",
+      properties.name, properties.major, properties.minor, properties.multiProcessorCount, runtime, driver,
+      blas, cudnnGetVersion());
+}
+
+std::size_t Device::free_bytes() const {
+  make_current();
+  std::size_t free = 0;
+  std::size_t all = 0;
+  check(cudaMemGetInfo(&free, &all), "asking for its free memory");
+  return free;
+}
+
+std::shared_ptr<std::byte> Device::allocate(std::size_t bytes) const {
+  make_current();
+  void* memory = nullptr;
+  if (cudaMalloc(&memory, bytes) == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // which later calls should not report
+    throw std::bad_alloc();
+  }
+  check(cudaGetLastError(), fmt::format("taking {} bytes", bytes));
+  std::shared_ptr<std::byte> owner(static_cast<std::byte*>(memory), [](std::byte* it) { cudaFree(it); });
+  check(cudaMemsetAsync(memory, 0, bytes, runner(0).get()), "zeroing memory");
+  runner(0).wait();
+  return owner;
+}
+
+void Device::copy_in(void* to, const void* from, std::size_t bytes) const {
+  make_current();
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, runner(0).get()), "copying to the GPU");
+  runner(0).wait();
+}
+
+void Device::copy_out(void* to, const void* from, std::size_t bytes) const {
+  make_current();
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, runner(0).get()), "copying from the GPU");
+  runner(0).wait();
+}
+
+void Device::begin_copy_in(std::size_t number, void* to, const void* from, std::size_t bytes) const {
+  make_current();
+  const std::lock_guard lock(begun_mutex_);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, copies_->get()), "copying to the GPU");
+  copies_->record(begun_[number]);
+}
+
+void Device::await_copies(std::size_t number, int thread) const {
+  const std::lock_guard lock(begun_mutex_);
+  const auto begun = begun_.find(number);
+  if (begun != begun_.end()) runner(thread).wait_for(begun->second);
+}
+
+std::shared_ptr<std::byte> Device::allocate_on_host(std::size_t bytes) const {
+  make_current();
+  void* memory = nullptr;
+  if (cudaMallocHost(&memory, bytes) == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw std::bad_alloc();
+  }
+  check(cudaGetLastError(), fmt::format("pinning {} bytes", bytes));
+  std::memset(memory, 0, bytes);
+  return {static_cast<std::byte*>(memory), [](std::byte* it) { cudaFreeHost(it); }};
 }
 
 }  // namespace lockstep::cuda

@@ -3,7 +3,12 @@
 #include <cublas_v2.h>
 #include <cudnn.h>
 
+#include <cstddef>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "layers/ops/cuda/device/memory.h"
@@ -34,6 +39,20 @@ class Device {
   // Blocks until all streams are done.
   void wait() const;
 
+  // Model of the GPU, and the versions of what computes on it.
+  std::string fingerprint() const;
+  std::size_t free_bytes() const;
+  // Zeroed. Throws std::bad_alloc.
+  std::shared_ptr<std::byte> allocate(std::size_t bytes) const;
+  // Behind what is in stream 0; done when they return.
+  void copy_in(void* to, const void* from, std::size_t bytes) const;
+  void copy_out(void* to, const void* from, std::size_t bytes) const;
+  // In a stream of their own, which a thread's stream waits for.
+  void begin_copy_in(std::size_t number, void* to, const void* from, std::size_t bytes) const;
+  void await_copies(std::size_t number, int thread) const;
+  // Pinned, zeroed. Throws std::bad_alloc.
+  std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const;
+
  private:
   struct DestroyCudnn {
     void operator()(cudnnHandle_t handle) const { cudnnDestroy(handle); }
@@ -54,6 +73,9 @@ class Device {
 
   DeviceOptions options_;
   std::vector<Lane> lanes_;
+  std::optional<Stream> copies_;
+  mutable std::mutex begun_mutex_;
+  mutable std::map<std::size_t, Event> begun_;  // copies, by number
 };
 
 }  // namespace lockstep::cuda

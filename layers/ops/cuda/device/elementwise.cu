@@ -7,6 +7,8 @@ template void add_into(const Stream&, float*, const float*, std::int64_t);
 template void add_into(const Stream&, Bf16*, const Bf16*, std::int64_t);
 template void convert(const Stream&, const float*, Bf16*, std::int64_t);
 template void convert(const Stream&, const Bf16*, float*, std::int64_t);
+template void copy(const Stream&, const float*, float*, std::int64_t);
+template void round(const Stream&, const double*, float*, std::int64_t);
 template void scale(const Stream&, float*, float, std::int64_t);
 template void transpose(const Stream&, const float*, std::int64_t, std::int64_t, std::int64_t, float*);
 template void transpose(const Stream&, const float*, std::int64_t, std::int64_t, std::int64_t, Bf16*);

@@ -4,20 +4,24 @@
 
 namespace lockstep::cuda {
 
+Event::Event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
+  event_.reset(event);
+}
+
 Stream::Stream() {
   cudaStream_t stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
   stream_.reset(stream);
 }
 
-void Stream::wait_for(const Stream& other) const {
-  cudaEvent_t event = nullptr;
-  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
-  const cudaError_t recorded = cudaEventRecord(event, other.get());
-  const cudaError_t waiting = cudaStreamWaitEvent(get(), event, 0);
-  cudaEventDestroy(event);  // which happens when it has been reached
-  check(recorded, "recording an event");
-  check(waiting, "waiting for an event");
+void Stream::record(const Event& event) const {
+  check(cudaEventRecord(event.get(), get()), "recording an event");
+}
+
+void Stream::wait_for(const Event& event) const {
+  check(cudaStreamWaitEvent(get(), event.get(), 0), "waiting for an event");
 }
 
 void Stream::wait() const {

@@ -8,6 +8,19 @@
 
 namespace lockstep::cuda {
 
+// Owns a mark in streams of the current GPU.
+class Event {
+ public:
+  Event();
+  cudaEvent_t get() const { return event_.get(); }
+
+ private:
+  struct Destroy {
+    void operator()(cudaEvent_t event) const { cudaEventDestroy(event); }  // when it has been reached
+  };
+  std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, Destroy> event_;
+};
+
 // Owns a queue of the current GPU's work: what is put into it runs in order, beside the host. It is a Runner:
 // the templates of ../norm.h and its neighbours put their kernels into it. They are made for Stream in
 // norm.cu and its neighbours, which alone see how (launch.cuh).
@@ -17,8 +30,10 @@ class Stream {
 
   cudaStream_t get() const { return stream_.get(); }
 
-  // What is put into this stream from now on waits for what is in the other now.
-  void wait_for(const Stream& other) const;
+  // Puts the mark behind what is in this stream now.
+  void record(const Event& event) const;
+  // What is put into this stream from now on waits until the mark, where it was recorded last, is reached.
+  void wait_for(const Event& event) const;
   // Blocks until all is done; throws what went wrong meanwhile.
   void wait() const;
 

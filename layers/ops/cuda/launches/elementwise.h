@@ -19,6 +19,16 @@ void convert(const Runner& runner, const From* from, To* to, std::int64_t count)
 }
 
 template <class Runner>
+void copy(const Runner& runner, const float* from, float* to, std::int64_t count) {
+  runner.over(count, Copy<float>{from, to});
+}
+
+template <class Runner>
+void round(const Runner& runner, const double* from, float* to, std::int64_t count) {
+  runner.over(count, Round{from, to});
+}
+
+template <class Runner>
 void scale(const Runner& runner, float* values, float factor, std::int64_t count) {
   runner.over(count, Scale{values, factor});
 }

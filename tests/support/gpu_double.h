@@ -1,0 +1,166 @@
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "layers/ops/cuda/operations.h"
+#include "tests/support/threads_on_cpu.h"
+
+// A GPU that is none: a Machine of layers/ops/cuda/operations.h whose kernels run on the CPU, with oneDNN in
+// place of cuDNN and cuBLAS. Its memory is out of the host's reach, as a GPU's is: whoever reads or writes
+// there but a kernel or a copy is killed by it.
+namespace lockstep::test {
+
+class GuardedMemory {
+ public:
+  // open: the host may do as it likes, for transports between threads, which copy from worker to worker.
+  explicit GuardedMemory(bool open) : users_(open ? 1 : 0) {}
+
+  std::shared_ptr<std::byte> take(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    void* const start = ::mmap(nullptr, bytes, access(), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) throw std::bad_alloc();
+    pieces_[start] = bytes;
+    return {static_cast<std::byte*>(start), [this](std::byte* memory) { give_back(memory); }};
+  }
+
+  // Runs what a GPU would do.
+  template <class Work>
+  void with(const Work& work) {
+    change(1);
+    work();
+    change(-1);
+  }
+
+ private:
+  int access() const { return users_ > 0 ? PROT_READ | PROT_WRITE : PROT_NONE; }
+  void give_back(std::byte* memory) {
+    const std::lock_guard lock(mutex_);
+    ::munmap(memory, pieces_.at(memory));
+    pieces_.erase(memory);
+  }
+  void change(int users) {
+    const std::lock_guard lock(mutex_);
+    const bool was_open = users_ > 0;
+    users_ += users;
+    if (was_open == (users_ > 0)) return;
+    for (const auto& [start, bytes] : pieces_) ::mprotect(start, bytes, access());
+  }
+
+  std::mutex mutex_;
+  int users_;
+  std::map<void*, std::size_t> pieces_;
+};
+
+// A Runner.
+class GuardedThreads {
+ public:
+  explicit GuardedThreads(GuardedMemory& memory) : memory_(memory) {}
+  template <class Body>
+  void over(std::int64_t count, const Body& body) const {
+    memory_.with([&] { threads_.over(count, body); });
+  }
+  template <class Body>
+  void over(std::int64_t columns, std::int64_t rows, const Body& body) const {
+    memory_.with([&] { threads_.over(columns, rows, body); });
+  }
+  template <class Body>
+  void in_blocks(const Body& body) const {
+    memory_.with([&] { threads_.in_blocks(body); });
+  }
+  void wait() const {}
+
+ private:
+  GuardedMemory& memory_;
+  ThreadsOnCpu threads_;
+};
+
+class GpuDouble {
+ public:
+  explicit GpuDouble(bool open) : memory_(open), threads_(memory_) {}
+  const GuardedThreads& runner(int /*thread*/) const { return threads_; }
+  std::string fingerprint() const { return "a GPU that is none"; }
+  std::size_t free_bytes() const { return std::size_t{1} << 30; }
+  void make_current() const {}
+  void wait() const {}
+  std::shared_ptr<std::byte> allocate(std::size_t bytes) const { return memory_.take(bytes); }
+  void copy_in(void* to, const void* from, std::size_t bytes) const {
+    memory_.with([&] { std::memcpy(to, from, bytes); });
+  }
+  void copy_out(void* to, const void* from, std::size_t bytes) const { copy_in(to, from, bytes); }
+  // At the last moment.
+  void begin_copy_in(std::size_t number, void* to, const void* from, std::size_t bytes) const {
+    const std::lock_guard lock(mutex_);
+    begun_[number].push_back({to, from, bytes});
+  }
+  void await_copies(std::size_t number, int /*thread*/) const {
+    const std::lock_guard lock(mutex_);
+    for (const Copy& copy : begun_[number]) copy_in(copy.to, copy.from, copy.bytes);
+    begun_[number].clear();
+  }
+  std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const { return host().allocate(bytes); }
+  GuardedMemory& memory() const { return memory_; }
+
+ private:
+  struct Copy {
+    void* to;
+    const void* from;
+    std::size_t bytes;
+  };
+  mutable std::mutex mutex_;
+  mutable std::map<std::size_t, std::vector<Copy>> begun_;
+  mutable GuardedMemory memory_;
+  GuardedThreads threads_;
+};
+
+// A kernel of the CPU on the double's memory.
+class GuardedKernel final : public Kernel {
+ public:
+  GuardedKernel(const GpuDouble& gpu, std::unique_ptr<Kernel> kernel)
+      : gpu_(gpu), kernel_(std::move(kernel)) {}
+  std::size_t scratch_bytes() const override { return kernel_->scratch_bytes(); }
+  std::size_t saved_bytes() const override { return kernel_->saved_bytes(); }
+  void prepare(std::array<const float*, max_parameters> parameters) override {
+    gpu_.memory().with([&] { kernel_->prepare(parameters); });
+  }
+  void forward(const ForwardArguments& arguments) const override {
+    gpu_.memory().with([&] { kernel_->forward(arguments); });
+  }
+  void backward(const BackwardArguments& arguments) const override {
+    gpu_.memory().with([&] { kernel_->backward(arguments); });
+  }
+
+ private:
+  const GpuDouble& gpu_;
+  std::unique_ptr<Kernel> kernel_;
+};
+
+inline std::shared_ptr<const Device> gpu_double(bool open = false) {
+  return std::make_shared<cuda::Operations<GpuDouble>>(std::make_unique<GpuDouble>(open));
+}
+
+}  // namespace lockstep::test
+
+namespace lockstep::cuda {
+
+// In place of cuDNN's and cuBLAS'.
+template <>
+inline std::unique_ptr<Kernel> make_convolution(const test::GpuDouble& device, const Convolution& convolution,
+                                                const KernelShape& shape) {
+  return std::make_unique<test::GuardedKernel>(device, lockstep::make_convolution(convolution, shape));
+}
+template <>
+inline std::unique_ptr<Kernel> make_linear(const test::GpuDouble& device, const Linear& linear,
+                                           const KernelShape& shape) {
+  return std::make_unique<test::GuardedKernel>(device, lockstep::make_linear(linear, shape));
+}
+
+}  // namespace lockstep::cuda
