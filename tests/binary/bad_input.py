@@ -100,6 +100,18 @@ def evaluation_in_an_unknown_precision(room):
     return Bad(["evaluate", room.final(), "--precision", "fp16"], USAGE, ["--precision fp16"], launches=(None,))
 
 
+@cases
+def gpu_that_is_not_there(room):
+    room.write_config("model: {name: cnn}", "model: {name: cnn}\ndevice: gpu")
+    return Bad(train(room), USAGE, ["device is gpu, but", "set device: cpu"])
+
+
+@cases
+def tf32_without_a_gpu(room):
+    room.write_config("model: {name: cnn}", "model: {name: cnn}\nprecision: tf32")
+    return Bad(train(room), USAGE, ["precision: tf32 is for GPUs", "set device: gpu, or precision: fp32"])
+
+
 # Data
 
 

@@ -15,6 +15,7 @@
 #include "trainer/cli/workers_option.h"
 #include "trainer/config/config.h"
 #include "trainer/config/nearest.h"
+#include "trainer/loop/device.h"
 #include "trainer/loop/workers.h"
 
 namespace lockstep {
@@ -181,7 +182,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   if (kind.alone) require_one_worker("bench " + kind.name);
   const Workers workers = choose_workers(config, requested_workers(*options));
   if (!kind.of_a_model) require_processes(kind, workers);
-  run_workers(workers, config.comm, [&](Communicator& comm) {
+  run_workers(workers, transport_of(config), [&](Communicator& comm) {
     const std::string report = kind.run(comm, bench);
     if (comm.rank() == 0) fmt::print("{}\n", report);
   });

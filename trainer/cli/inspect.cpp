@@ -138,7 +138,7 @@ InputFacts input_of(const Config& config) {
 
 ordered_json inspect_config(const std::string& path, bool digests, bool plan) {
   const Config config = load_config(path, {});
-  require_precision(config.precision);
+  require_precision(config);
   Model model(model_options(config, input_of(config)), 1, 0);
   model.initialize();
   std::vector<TensorView> tensors;

@@ -10,6 +10,7 @@
 #include "trainer/cli/commands.h"
 #include "trainer/cli/workers_option.h"
 #include "trainer/config/config.h"
+#include "trainer/loop/device.h"
 #include "trainer/loop/stop.h"
 #include "trainer/loop/workers.h"
 
@@ -73,7 +74,7 @@ int run_train(const std::vector<std::string>& arguments) {
   keep_own_file(options->operands()[0], config, options->has("resume"));
   const Workers workers = choose_workers(config, requested_workers(*options));
   auto outcome = Outcome::finished;
-  run_workers(workers, config.comm, [&](Communicator& comm) {
+  run_workers(workers, transport_of(config), [&](Communicator& comm) {
     const Outcome mine = train(comm, config, how_to_open(*options), options->value("trace").value_or(""));
     if (comm.rank() == 0 || workers.kind == Workers::Kind::mpi) outcome = mine;
   });

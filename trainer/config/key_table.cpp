@@ -42,6 +42,12 @@ Key ends_early(Entry<Config> entry, std::vector<std::string> known_as = {}) {
   return {std::move(entry), Key::Result::with_early_stopping, {}, {}, std::move(known_as)};
 }
 
+// What another value than the default changes is on GPUs alone, so models from before it was there are as
+// they were.
+Key on_gpus(Entry<Config> entry) {
+  return {std::move(entry), Key::Result::on_gpus, {}, {}, {}};
+}
+
 // Of this key and `other`, one is set at any time.
 Key exclusive(std::string other, std::function<void(Config&)> clear, Key key) {
   key.meaning += fmt::format("; not together with `{}`", other);
@@ -384,17 +390,27 @@ std::vector<Key> comm_keys() {
 }
 
 std::vector<Key> compute_keys() {
-  const Words<Element> precisions{.known = {{"fp32", Element::f32}, {"bf16", Element::bf16}},
-                                  .refused = {{"tf32", "for GPUs, which this build does not use"}}};
+  const Words<ComputeOn> devices{.known = {{"cpu", ComputeOn::cpu}, {"gpu", ComputeOn::gpu}}, .refused = {}};
+  const Words<Precision> precisions{
+      .known = {{"fp32", Precision::fp32}, {"bf16", Precision::bf16}, {"tf32", Precision::tf32}},
+      .refused = {}};
   return {
-      free(whole<Config>("threads", FIELD(threads), Whole{1, 1024}, "computing threads of a worker"),
+      on_gpus(word<Config, ComputeOn>(
+          "device", FIELD(device), devices,
+          "what trains: processors, or one GPU of NVIDIA's a worker, in a build with CUDA; the two give "
+          "other "
+          "bits. Whatever trained a model, evaluate, predict and export use it on a processor")),
+      free(whole<Config>("threads", FIELD(threads), Whole{1, 1024},
+                         "computing threads of a worker; of one with a GPU, as many queues there"),
            {"num_threads"}),
       result(
-          word<Config, Element>(
+          word<Config, Precision>(
               "precision", FIELD(precision), precisions,
               "numbers in which training keeps activations and their gradients, and which convolutions and "
               "linear layers multiply; weights, optimizer, statistics, the loss and all sums are in fp32 or "
-              "better, and so are evaluations. bf16 needs a processor with AVX-512"),
+              "better, and so are evaluations. bf16 needs a processor with AVX-512, or a GPU; tf32, for "
+              "GPUs, rounds "
+              "what is multiplied to 10 bits and keeps fp32"),
           {"dtype"}),
   };
 }

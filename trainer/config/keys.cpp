@@ -30,6 +30,7 @@ std::size_t distance(const std::string& path, const std::string& key_path,
 
 bool in_result(const Key& key, const Config& config) {
   if (key.result == Key::Result::with_early_stopping) return config.train.early_stopping.patience > 0;
+  if (key.result == Key::Result::on_gpus) return config.device == ComputeOn::gpu;
   return key.result == Key::Result::yes;
 }
 

@@ -12,7 +12,7 @@ namespace lockstep {
 
 struct Key : Entry<Config> {
   // Whether it determines the result: if so, it is part of what a resumed run must share.
-  enum class Result : std::uint8_t { no, yes, with_early_stopping };
+  enum class Result : std::uint8_t { no, yes, with_early_stopping, on_gpus };
   Result result = Result::yes;
   std::string excludes;                // the path of the key that may not stand beside it
   std::function<void(Config&)> clear;  // makes it unset; of keys that exclude each other

@@ -40,6 +40,7 @@ class Reader {
   void check_together(const std::string& path, const std::string& wrong);
   void check_input_normalization();
   void check_validation();
+  void check_precision();
   void check_bounds(const std::string& path, const std::vector<double>& bounds, bool may_be_empty);
 
   Config config_;
@@ -170,6 +171,12 @@ void Reader::check_validation() {
   if (config_.train.early_stopping.patience > 0) check_together("train.early_stopping.patience", wrong);
 }
 
+void Reader::check_precision() {
+  if (config_.precision != Precision::tf32 || config_.device == ComputeOn::gpu) return;
+  check_together(given_.contains("precision") ? "precision" : "device",
+                 "tf32 is for GPUs, and device is cpu; set device: gpu, or precision: fp32");
+}
+
 void Reader::check_bounds(const std::string& path, const std::vector<double>& bounds, bool may_be_empty) {
   if (!sound({path.c_str()}) || (may_be_empty && bounds.empty())) return;
   if (bounds.size() == 2 && bounds[0] <= bounds[1]) return;
@@ -187,6 +194,7 @@ Config Reader::finish() {
   }
   if (sound({"data.mean", "data.std"})) check_input_normalization();
   if (sound({"data.validation"})) check_validation();
+  if (sound({"device", "precision"})) check_precision();
   check_bounds("data.augment.crop_scale", config_.data.augment.crop_scale, true);
   check_bounds("data.augment.crop_ratio", config_.data.augment.crop_ratio, false);
   mistakes_.raise();

@@ -37,6 +37,8 @@ const char* result_word(Key::Result result) {
       return "yes";
     case Key::Result::with_early_stopping:
       return "with early stopping";
+    case Key::Result::on_gpus:
+      return "yes";
   }
   return "";
 }

@@ -162,6 +162,16 @@ struct TrainConfig {
   EarlyStoppingConfig early_stopping;
 };
 
+// What convolutions and linear layers multiply in training: numbers of fp32; of bf16, as activations are
+// then; or of fp32 rounded to tf32's 10 bits, which GPUs can.
+enum class Precision : std::uint8_t { fp32, bf16, tf32 };
+enum class ComputeOn : std::uint8_t { cpu, gpu };
+
+// What a precision keeps activations in.
+constexpr Element element_of(Precision precision) {
+  return precision == Precision::bf16 ? Element::bf16 : Element::f32;
+}
+
 struct Config {
   std::uint64_t seed = 1;
   std::string run_dir = "runs/default";
@@ -174,8 +184,9 @@ struct Config {
   LossConfig loss;
   EvaluationConfig evaluation;
   CommConfig comm;
-  int threads = 1;                   // a worker
-  Element precision = Element::f32;  // of training
+  ComputeOn device = ComputeOn::cpu;  // trains; a worker has one GPU
+  int threads = 1;                    // a worker
+  Precision precision = Precision::fp32;
   CheckpointConfig checkpoint;
   PlanConfig plan;
   TrainConfig train;

@@ -1,5 +1,8 @@
 #include "trainer/data/loaded_batch.h"
 
+#include "layers/ops/device.h"
+#include "layers/tensor/buffer.h"
+
 namespace lockstep {
 
 void LoadedBatch::lay_out(std::int64_t step, const ShardLayout& layout, std::int64_t global,
@@ -21,12 +24,15 @@ void LoadedBatch::lay_out(std::int64_t step, const ShardLayout& layout, std::int
     samples += count;
   }
 
-  images_.reserve(bytes);
+  if (bytes > room_) {
+    images_ = (device_ ? *device_ : host()).allocate_on_host(bytes);
+    room_ = bytes;
+  }
   labels_.resize(samples);
   for (std::size_t i = 0; i < places_.size(); ++i) {
     ShardInput& shard = input_.shards[i];
     if (shard.samples == 0) continue;
-    shard.images = images_.as<float>().subspan(places_[i].first_value).data();
+    shard.images = images() + places_[i].first_value;
     shard.labels =
         std::span(labels_).subspan(places_[i].first_label, static_cast<std::size_t>(shard.samples));
   }
@@ -34,7 +40,7 @@ void LoadedBatch::lay_out(std::int64_t step, const ShardLayout& layout, std::int
 
 std::span<float> LoadedBatch::image(std::size_t shard, std::int64_t sample) {
   const std::size_t before = static_cast<std::size_t>(sample) * elements_;
-  return images_.as<float>().subspan(places_[shard].first_value + before, elements_);
+  return {images() + places_[shard].first_value + before, elements_};
 }
 
 std::int32_t& LoadedBatch::label(std::size_t shard, std::int64_t sample) {

@@ -1,18 +1,25 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "comm/tree/shard_layout.h"
 #include "layers/model/batch.h"
-#include "layers/tensor/buffer.h"
 
 namespace lockstep {
+
+class Device;
 
 // One worker's part of a global batch, on memory of its own: each own shard's images start on 64 bytes.
 class LoadedBatch {
  public:
+  // device: that computes with it, and brings the memory for its images, of the host; null: the processor.
+  explicit LoadedBatch(std::shared_ptr<const Device> device = nullptr) : device_(std::move(device)) {}
+
   const BatchInput& input() const { return input_; }
   std::int64_t step() const { return step_; }
 
@@ -27,7 +34,11 @@ class LoadedBatch {
   BatchInput input_;
   std::int64_t step_ = 0;
   std::size_t elements_ = 0;
-  Buffer images_;
+  float* images() const { return reinterpret_cast<float*>(images_.get()); }
+
+  std::shared_ptr<const Device> device_;
+  std::shared_ptr<std::byte> images_;
+  std::size_t room_ = 0;  // bytes
   std::vector<std::int32_t> labels_;
   struct Place {
     std::size_t first_value, first_label;  // in images_ and in labels_

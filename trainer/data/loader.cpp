@@ -131,8 +131,10 @@ struct Reading {
 // Two batches take turns: one is the trainer's, the other is being read or waits.
 class Loader::Reader {
  public:
-  Reader(std::unique_ptr<Source> source, const ShardLayout& layout, Range steps, int threads)
+  Reader(std::unique_ptr<Source> source, const ShardLayout& layout, Range steps, int threads,
+         const std::shared_ptr<const Device>& device = nullptr)
       : source_(std::move(source)), layout_(layout), steps_(steps) {
+    for (Reading& reading : readings_) reading.batch = LoadedBatch(device);
     threads_.reserve(static_cast<std::size_t>(threads));
     for (int i = 0; i < threads; ++i) {
       threads_.emplace_back([this](const std::stop_token& stop) { read_all(stop); });
@@ -241,11 +243,13 @@ class Loader::Reader {
 
 Loader Loader::training(std::shared_ptr<const Dataset> dataset, Transform transform,
                         const ShardLayout& layout, std::uint64_t seed, std::int64_t global, bool drop_last,
-                        std::int64_t first_step, std::int64_t last_step, int threads) {
+                        std::int64_t first_step, std::int64_t last_step, int threads,
+                        const std::shared_ptr<const Device>& device) {
   step_place(first_step, dataset->size(), global, drop_last);  // throws here rather than in the thread
   auto source =
       std::make_unique<TrainingSource>(std::move(dataset), std::move(transform), seed, global, drop_last);
-  return Loader(std::make_unique<Reader>(std::move(source), layout, Range{first_step, last_step}, threads));
+  return Loader(
+      std::make_unique<Reader>(std::move(source), layout, Range{first_step, last_step}, threads, device));
 }
 
 Loader Loader::evaluation(std::shared_ptr<const Dataset> dataset, Transform transform,

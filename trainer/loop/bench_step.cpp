@@ -6,6 +6,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "layers/ops/device.h"
 #include "layers/tensor/random.h"
 #include "trainer/loop/agree.h"
 #include "trainer/loop/memory.h"
@@ -75,10 +76,15 @@ BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFa
                          const TrainingData* training)
     : comm_(comm), clipping_(config.optimizer) {
   require_equal_hosts(comm);
-  const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
+  std::shared_ptr<const Device> device;
+  agree(comm, "device", [&] { device = open_device(config); });
+  if (device) require_equal_devices(comm, device->fingerprint());
+  const MemoryLimit limit = memory_limit(comm, config, device.get());
   agree(comm, "model", [&] {
-    require_precision(config.precision);
-    model_.emplace(model_options(config, input), comm.size(), comm.rank());
+    require_precision(config);
+    ModelOptions options = model_options(config, input);
+    options.device = device;
+    model_.emplace(std::move(options), comm.size(), comm.rank());
     check_variance(config, *model_, config.batch.global, {.per_epoch = 1, .total = 1});
     Workload work = workload(config);
     work.evaluation = config.batch.global;
@@ -86,7 +92,9 @@ BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFa
     model_->initialize();
     optimizer_ = make_optimizer(config, *model_);
   });
-  reducer_.emplace(comm, model_->layout(), model_->gradient_tensors(), reduction_options(comm, config));
+  auto reduction = reduction_options(comm, config);
+  reduction.memory = &model_->device();
+  reducer_.emplace(comm, model_->layout(), model_->gradient_tensors(), reduction);
   if (training == nullptr) {
     batch_ = random_batch(config, input, model_->layout());
     return;
@@ -111,8 +119,8 @@ double BenchedStep::seconds(std::int64_t steps) {
   return seconds_together(comm_, [&] {
     for (const std::int64_t end = step_ + steps; step_ < end; ++step_) {
       model_->train_step(comm_, *reducer_, next(), step_);
-      clip_gradients(clipping_, model_->gradients());
-      optimizer_->update(model_->arena(), model_->gradients(), 0, step_);
+      clip_gradients(clipping_, model_->device_gradients(), model_->device());
+      optimizer_->update(model_->device_arena(), model_->device_gradients(), 0, step_);
     }
   });
 }

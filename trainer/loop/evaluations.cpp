@@ -52,7 +52,7 @@ void Evaluations::evaluate(bool is_told) {
   const auto scores = scores_of(entries_);
   std::optional<Score> averaged;
   if (const WeightAverage* const average = session_.average()) {
-    const WeightAverage::InPlace in_place(*average, session_.model().state());
+    const WeightAverage::InPlace in_place(*average, [&] { return session_.model().state(); });
     averaged = scores_of({0}).front();
   }
   taken.evaluation = stopwatch.seconds();

@@ -35,7 +35,7 @@ void make_for_model(Communicator& comm, Session& session) {
 void make_precise(Communicator& comm, Session& session) {
   make_for_model(comm, session);
   if (const WeightAverage* const average = session.average()) {
-    const WeightAverage::InPlace averaged(*average, session.model().state());
+    const WeightAverage::InPlace averaged(*average, [&] { return session.model().state(); });
     make_for_model(comm, session);
   }
   session.precise_made();

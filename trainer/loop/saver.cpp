@@ -37,7 +37,7 @@ bool Saver::final_model() {
 
 bool Saver::averaged_model() {
   return attempt("averaged model", [&] {
-    const WeightAverage::InPlace averaged(*session_.average(), session_.model().state());
+    const WeightAverage::InPlace averaged(*session_.average(), [&] { return session_.model().state(); });
     save_tensors(directory_->averaged_file(), session_.model().state(), session_.metadata());
   });
 }

@@ -9,6 +9,7 @@
 
 #include "comm/base/log.h"
 #include "comm/watch/life.h"
+#include "layers/ops/device.h"
 #include "layers/ops/fingerprint.h"
 #include "trainer/checkpoint/whole_file.h"
 #include "trainer/config/keys.h"
@@ -101,16 +102,21 @@ Inputs open_inputs(Communicator& comm, const Config& config) {
   return std::move(*inputs);
 }
 
-Session::Session(Communicator& comm, const Config& config, Inputs inputs)
+Session::Session(Communicator& comm, const Config& config, Inputs inputs, const OpenDevice& open)
     : config_(config), inputs_(std::move(inputs)) {
   if (config.train.early_stopping.patience > 0) counters_.early_stopping.emplace();
-  const MemoryLimit limit = memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
+  std::shared_ptr<const Device> device;
+  agree(comm, "device", [&] { device = open(config); });
+  if (device) require_equal_devices(comm, device->fingerprint());
+  const MemoryLimit limit = memory_limit(comm, config, device.get());
   std::size_t needed = 0;
   agree(comm, "model", [&] {
-    require_precision(config.precision);
+    require_precision(config);
     const std::int64_t samples = inputs_.data.train->size();
     steps_ = count_steps(config, samples);
-    model_.emplace(model_options(config, inputs_.facts()), comm.size(), comm.rank());
+    ModelOptions options = model_options(config, inputs_.facts());
+    options.device = device;
+    model_.emplace(std::move(options), comm.size(), comm.rank());
     check_variance(config, *model_, samples, steps_);
     if (config.evaluation.batch_statistics) {
       check_batch_statistics(*model_, inputs_.evaluated()->size(), config.evaluation.batch);
@@ -121,7 +127,8 @@ Session::Session(Communicator& comm, const Config& config, Inputs inputs)
     if (config.train.weight_ema > 0) average_.emplace(model_->state(), config.train.weight_ema);
   });
 
-  const auto options = reduction_options(comm, config);
+  auto options = reduction_options(comm, config);
+  options.memory = &model_->device();
   reducer_ = std::make_unique<GradientReducer>(comm, model_->layout(), model_->gradient_tensors(), options);
 
   if (comm.rank() != 0) return;
@@ -130,6 +137,7 @@ Session::Session(Communicator& comm, const Config& config, Inputs inputs)
       config.model.name.empty() ? "layers" : config.model.name, inputs_.data.train->size(), comm.size(),
       comm.transport(), config.threads, config.batch.shards, config.batch.global, steps_.total,
       steps_.per_epoch);
+  if (device) spdlog::info("trains on {}", device->fingerprint());
   spdlog::info("memory: the plan needs {} a worker; {}", readable_bytes(needed), limit.origin);
   for (const OptimizerRule& rule : config.optimizer.rules) {
     spdlog::info("optimizer.rules: '{}' fits {} of {} parameters", rule.match,

@@ -10,6 +10,7 @@
 #include "trainer/data/dataset.h"
 #include "trainer/data/loader.h"
 #include "trainer/loop/checkpoint.h"
+#include "trainer/loop/device.h"
 #include "trainer/loop/setup.h"
 #include "trainer/loop/weight_average.h"
 #include "trainer/optim/optimizer.h"
@@ -37,7 +38,7 @@ Inputs open_inputs(Communicator& comm, const Config& config);
 class Session {
  public:
   // Collective. Throws UsageError alike on all workers, naming what would be right.
-  Session(Communicator& comm, const Config& config, Inputs inputs);
+  Session(Communicator& comm, const Config& config, Inputs inputs, const OpenDevice& open = open_device);
 
   const Config& config() const { return config_; }
   const Inputs& inputs() const { return inputs_; }

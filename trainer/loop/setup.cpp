@@ -79,6 +79,10 @@ void require_precision(Element precision) {
                   cap == nullptr ? "" : fmt::format(", and ONEDNN_MAX_CPU_ISA allows {} of it", cap)));
 }
 
+void require_precision(const Config& config) {
+  if (config.device == ComputeOn::cpu) require_precision(element_of(config.precision));
+}
+
 ModelOptions model_options(const Config& config, const InputFacts& input) {
   ModelOptions options;
   options.spec = config.model;
@@ -90,7 +94,7 @@ ModelOptions model_options(const Config& config, const InputFacts& input) {
   options.running_statistics = config.normalization.running_stats;
   options.eps = config.normalization.eps;
   options.label_smoothing = config.loss.label_smoothing;
-  options.training = config.precision;
+  options.training = element_of(config.precision);
   options.threads = config.threads;
   options.fuse = config.plan.fuse;
   options.recompute = config.plan.recompute;
@@ -118,7 +122,7 @@ std::unique_ptr<Optimizer> make_optimizer(const Config& config, Model& model) {
     ranges.push_back({parameter.name, parameter.offset, parameter.count(), parameter.decays()});
   }
   check_rules(config.optimizer.rules, model);
-  return make_optimizer(config.optimizer, ranges, model.arena().size());
+  return make_optimizer(config.optimizer, ranges, model.device_arena().size(), model.device());
 }
 
 GradientReducer::Options reduction_options(Communicator& comm, const Config& config) {

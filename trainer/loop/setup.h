@@ -23,6 +23,8 @@ InputNormalization input_normalization(const DataConfig& config, const Dataset& 
 
 // Throws UsageError where this processor cannot compute in it.
 void require_precision(Element precision);
+// The same of what the configuration trains on.
+void require_precision(const Config& config);
 
 ModelOptions model_options(const Config& config, const InputFacts& input);
 // What a run under this configuration asks of its model.

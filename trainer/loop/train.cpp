@@ -98,7 +98,7 @@ class Training {
     const Inputs& inputs = session_.inputs();
     return Loader::training(inputs.data.train, inputs.transform, session_.model().layout(), config_.seed,
                             config_.batch.global, config_.data.drop_last, step(), session_.steps().total,
-                            config_.data.threads);
+                            config_.data.threads, session_.model().options().device);
   }
 
   // Between two steps all workers hear of a failure, and of a wish to stop, of any of them. `fetch` brings
@@ -195,7 +195,8 @@ void say_start(const RunDirectory& directory, Recorder& recorder, Start start, s
 
 }  // namespace
 
-Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open, const std::string& trace) {
+Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open, const std::string& trace,
+              const OpenDevice& open_device) {
   std::optional<TimeLimit> limit;
   if (comm.rank() == 0) limit.emplace(config.train.max_time);
   comm.set_phase("start");
@@ -203,7 +204,7 @@ Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open,
   require_equal_configs(comm, config);
   report_launch(comm, config);
   Tracing tracing(comm, trace, config.threads);
-  Session session(comm, config, open_inputs(comm, config));
+  Session session(comm, config, open_inputs(comm, config), open_device);
   comm.set_phase("start");
   const bool resume = open == RunDirectory::Open::resume;
   if (!resume) begin(comm, session);

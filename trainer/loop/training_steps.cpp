@@ -5,7 +5,7 @@
 #include <span>
 
 #include "comm/base/error.h"
-#include "layers/ops/elementwise.h"
+#include "layers/ops/device.h"
 #include "trainer/loop/digests.h"
 #include "trainer/optim/clip.h"
 #include "trainer/optim/schedule.h"
@@ -47,8 +47,8 @@ void TrainingSteps::train_on(const LoadedBatch& batch) {
   const bool finite = failures_.attempt_finite([&] {
     trained.sums = model.train_step(comm_, session_.reducer(), batch.input(), step());
     const TraceSpan span(comm_.trace(), "work", "optimizer");
-    trained.grad_norm = clip_gradients(config_.optimizer, model.gradients());
-    session_.optimizer().update(model.arena(), model.gradients(), trained.lr, step());
+    trained.grad_norm = clip_gradients(config_.optimizer, model.device_gradients(), model.device());
+    session_.optimizer().update(model.device_arena(), model.device_gradients(), trained.lr, step());
     check_weights();
   });
   ++session_.counters().step;
@@ -59,10 +59,11 @@ void TrainingSteps::train_on(const LoadedBatch& batch) {
 
 // Of a step that is not counted yet.
 void TrainingSteps::check_weights() const {
-  const std::span<const float> arena = session_.model().arena();
-  if (all_finite(arena)) return;
-  for (const Parameter& parameter : session_.model().parameters()) {
-    if (all_finite(arena.subspan(parameter.offset, parameter.count()))) continue;
+  Model& model = session_.model();
+  const std::span<const float> arena = model.device_arena();
+  if (model.device().all_finite(arena)) return;
+  for (const Parameter& parameter : model.parameters()) {
+    if (model.device().all_finite(arena.subspan(parameter.offset, parameter.count()))) continue;
     throw DivergedError(
         fmt::format("step {}: {} is no longer finite, the first such tensor of the model; nothing was saved "
                     "from it. A smaller optimizer.lr or a longer schedule.warmup_epochs may help",

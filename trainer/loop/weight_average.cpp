@@ -43,13 +43,13 @@ void WeightAverage::update(const std::vector<ModelTensor>& model, bool first, bo
   }
 }
 
-WeightAverage::InPlace::InPlace(const WeightAverage& average, std::vector<ModelTensor> model)
+WeightAverage::InPlace::InPlace(const WeightAverage& average, std::function<std::vector<ModelTensor>()> model)
     : average_(average), model_(std::move(model)) {
-  swap_bytes(average_.tensors_, model_);
+  swap_bytes(average_.tensors_, model_());
 }
 
 WeightAverage::InPlace::~InPlace() {
-  swap_bytes(average_.tensors_, model_);
+  swap_bytes(average_.tensors_, model_());
 }
 
 }  // namespace lockstep

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,17 +27,18 @@ class WeightAverage {
   // For checkpoints: "ema_weights.<name of the model's tensor>". Valid as long as this is.
   std::vector<ModelTensor> state() const { return tensors_; }
 
-  // While one is alive, model and average have changed places.
+  // While one is alive, model and average have changed places. `model` answers the model's tensors and is
+  // asked at both ends.
   class InPlace {
    public:
-    InPlace(const WeightAverage& average, std::vector<ModelTensor> model);
+    InPlace(const WeightAverage& average, std::function<std::vector<ModelTensor>()> model);
     ~InPlace();
     InPlace(const InPlace&) = delete;
     InPlace& operator=(const InPlace&) = delete;
 
    private:
     const WeightAverage& average_;
-    std::vector<ModelTensor> model_;
+    std::function<std::vector<ModelTensor>()> model_;
   };
 
  private:

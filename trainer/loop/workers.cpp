@@ -17,6 +17,7 @@
 #include "comm/watch/watchdog.h"
 #include "layers/ops/threads.h"
 #include "trainer/loop/agree.h"
+#include "trainer/loop/device.h"
 #include "trainer/loop/lacking.h"
 
 namespace lockstep {
@@ -106,9 +107,11 @@ void run_mpi(const std::function<void(Communicator&)>& worker) {
 }  // namespace
 
 Workers choose_workers(const Config& config, std::optional<int> requested) {
+  require_device(config.device);
   const auto launch = launched();
   const Workers workers = launch ? under_launcher(*launch, config.comm.backend, requested)
                                  : alone(config.comm.backend, requested);
+  if (config.device == ComputeOn::gpu) require_gpu_transport(config.comm.backend, workers);
   if (workers.count > config.batch.shards) {
     throw UsageError(
         fmt::format("there are {0} workers, but batch.shards is {1}: every worker needs a shard. Use at most "

@@ -21,7 +21,8 @@ struct Workers {
 
 // Under a launcher: its processes, with MPI (and NCCL beside it where comm.backend is that). Alone:
 // `requested` threads of this process (default 1). Throws UsageError where comm.backend or `requested` does
-// not fit how this process was started, and where there are more workers than shards.
+// not fit how this process was started or what the workers train on, where this build or this machine has
+// none of that, and where there are more workers than shards.
 Workers choose_workers(const Config& config, std::optional<int> requested);
 
 // Lets the other processes of a launcher know that this one failed before its worker could run; rank 0 tells

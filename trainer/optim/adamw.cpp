@@ -1,28 +1,22 @@
 #include "trainer/optim/adamw.h"
 
 #include <cmath>
-#include <cstddef>
 #include <utility>
 
-#include "layers/ops/update.h"
+#include "layers/ops/device.h"
 
 namespace lockstep {
-namespace {
 
-void step_range(float* p, const float* g, float* m, float* v, std::size_t n, AdamWScalars s) {
-  for (std::size_t i = 0; i < n; ++i) update_adamw(p[i], g[i], m[i], v[i], s);
-}
-
-}  // namespace
-
-AdamW::AdamW(const OptimizerConfig& config, std::vector<TreatedRange> ranges, std::size_t arena)
+AdamW::AdamW(const OptimizerConfig& config, std::vector<TreatedRange> ranges, std::size_t arena,
+             const Device& device)
     : beta1_(config.beta1),
       beta2_(config.beta2),
       eps_(config.eps),
       ranges_(std::move(ranges)),
       arena_(arena),
-      mean_(arena),
-      square_(arena) {}
+      device_(device),
+      mean_(device, arena),
+      square_(device, arena) {}
 
 void AdamW::update(std::span<float> parameters, std::span<const float> gradients, double lr,
                    std::int64_t step) {
@@ -35,17 +29,20 @@ void AdamW::update(std::span<float> parameters, std::span<const float> gradients
                  .step_size = 0.0F,
                  .square_root_of_square = static_cast<float>(std::sqrt(1 - std::pow(beta2_, t))),
                  .eps = static_cast<float>(eps_)};
+  float* const mean = mean_.on_device().data();
+  float* const square = square_.on_device().data();
   for (const TreatedRange& range : ranges_) {
     const double own_lr = lr * range.lr_scale;
     s.keep = static_cast<float>(1 - own_lr * range.weight_decay);
     s.step_size = static_cast<float>(own_lr / (1 - std::pow(beta1_, t)));
-    step_range(parameters.data() + range.offset, gradients.data() + range.offset, mean_.data() + range.offset,
-               square_.data() + range.offset, range.count, s);
+    device_.update_adamw(parameters.data() + range.offset, gradients.data() + range.offset,
+                         mean + range.offset, square + range.offset, s,
+                         static_cast<std::int64_t>(range.count));
   }
 }
 
 std::vector<OptimizerState> AdamW::state() {
-  return {{"exp_avg", mean_}, {"exp_avg_sq", square_}};
+  return {{"exp_avg", mean_.on_host()}, {"exp_avg_sq", square_.on_host()}};
 }
 
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/ops/memory.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/rules.h"
 
@@ -15,7 +16,8 @@ namespace lockstep {
 //   p ← p − lr/(1 − beta1^t) · m / (√v / √(1 − beta2^t) + eps)
 class AdamW final : public Optimizer {
  public:
-  AdamW(const OptimizerConfig& config, std::vector<TreatedRange> ranges, std::size_t arena);
+  AdamW(const OptimizerConfig& config, std::vector<TreatedRange> ranges, std::size_t arena,
+        const Device& device);
 
   void update(std::span<float> parameters, std::span<const float> gradients, double lr,
               std::int64_t step) override;
@@ -25,7 +27,8 @@ class AdamW final : public Optimizer {
   double beta1_, beta2_, eps_;
   std::vector<TreatedRange> ranges_;
   std::size_t arena_;
-  std::vector<float> mean_, square_;
+  const Device& device_;
+  MirroredArray mean_, square_;
 };
 
 }  // namespace lockstep

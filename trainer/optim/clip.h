@@ -3,6 +3,7 @@
 #include <optional>
 #include <span>
 
+#include "layers/ops/device.h"
 #include "trainer/config/schema.h"
 
 namespace lockstep {
@@ -11,7 +12,8 @@ namespace lockstep {
 // arena,
 //   g ← g · min(1, clip_norm / (n + 1e-6))
 // Answers n, which is from before; nothing where optimizer.clip_norm is 0, and nothing is done. Every worker
-// has the same summed gradients, and so comes to the same norm by itself.
-std::optional<double> clip_gradients(const OptimizerConfig& config, std::span<float> gradients);
+// has the same summed gradients, and so comes to the same norm by itself. Gradients are the device's.
+std::optional<double> clip_gradients(const OptimizerConfig& config, std::span<float> gradients,
+                                     const Device& device = host());
 
 }  // namespace lockstep

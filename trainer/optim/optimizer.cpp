@@ -39,13 +39,14 @@ std::size_t state_arenas(const OptimizerConfig& config) {
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config,
-                                          const std::vector<ParameterRange>& ranges, std::size_t arena) {
+                                          const std::vector<ParameterRange>& ranges, std::size_t arena,
+                                          const Device& device) {
   check_ranges(ranges, arena);
   switch (config.name) {
     case OptimizerConfig::Name::sgd:
-      return std::make_unique<Sgd>(config, treat(config, ranges), arena);
+      return std::make_unique<Sgd>(config, treat(config, ranges), arena, device);
     case OptimizerConfig::Name::adamw:
-      return std::make_unique<AdamW>(config, treat(config, ranges), arena);
+      return std::make_unique<AdamW>(config, treat(config, ranges), arena, device);
   }
   throw std::logic_error("unknown optimizer");
 }

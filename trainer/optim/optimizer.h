@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/ops/device.h"
 #include "trainer/config/schema.h"
 
 namespace lockstep {
@@ -19,7 +20,8 @@ struct ParameterRange {
   bool decays = true;  // weight decay applies; with `optimizer.decay_all` it applies to every range
 };
 
-// A named piece of state, as long as the parameter arena ("momentum", "exp_avg", …).
+// A named piece of state, as long as the parameter arena ("momentum", "exp_avg", …). For the host to read and
+// to write, until the next update.
 struct OptimizerState {
   std::string name;
   std::span<float> values;
@@ -30,7 +32,8 @@ struct OptimizerState {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  // One update with learning rate `lr`; `step` counts from 0. Arenas are as long as at creation.
+  // One update with learning rate `lr`; `step` counts from 0. Arenas are as long as at creation, and the
+  // device's.
   virtual void update(std::span<float> parameters, std::span<const float> gradients, double lr,
                       std::int64_t step) = 0;
   virtual std::vector<OptimizerState> state() = 0;
@@ -40,10 +43,12 @@ class Optimizer {
 std::size_t state_arenas(const OptimizerConfig& config);
 
 // SGD as PyTorch defines it (buf ← m·buf + g; Nesterov: g + m·buf) and AdamW (Loshchilov and Hutter, 2019,
-// decoupled decay). `arena` in elements; what lies between the ranges (padding) is not touched. Throws
-// std::logic_error where ranges overlap or leave the arena.
+// decoupled decay). State is kept and updates are computed on the device, which outlives the optimizer.
+// `arena` in elements; what lies between the ranges (padding) is not touched. Throws std::logic_error where
+// ranges overlap or leave the arena.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config,
-                                          const std::vector<ParameterRange>& ranges, std::size_t arena);
+                                          const std::vector<ParameterRange>& ranges, std::size_t arena,
+                                          const Device& device = host());
 
 // For implementations: throws std::logic_error where the arenas are not as long as at creation.
 void check_arenas(std::span<const float> parameters, std::span<const float> gradients, std::size_t arena);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/ops/memory.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/rules.h"
 
@@ -14,7 +15,8 @@ namespace lockstep {
 // Without momentum there is no state, and p ← p − lr·d.
 class Sgd final : public Optimizer {
  public:
-  Sgd(const OptimizerConfig& config, std::vector<TreatedRange> ranges, std::size_t arena);
+  Sgd(const OptimizerConfig& config, std::vector<TreatedRange> ranges, std::size_t arena,
+      const Device& device);
 
   void update(std::span<float> parameters, std::span<const float> gradients, double lr,
               std::int64_t step) override;
@@ -25,7 +27,8 @@ class Sgd final : public Optimizer {
   bool nesterov_;
   std::vector<TreatedRange> ranges_;
   std::size_t arena_;
-  std::vector<float> buffer_;
+  const Device& device_;
+  MirroredArray buffer_;
 };
 
 }  // namespace lockstep

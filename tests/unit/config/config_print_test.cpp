@@ -26,6 +26,7 @@ loss: {label_smoothing: 0.05}
 evaluation: {every_steps: 11, batch: 99, metric: accuracy}
 comm: {backend: mpi, bucket_mib: 0.125, overlap: on, timeout_s: 1.5, check_every: 13}
 threads: 2
+device: gpu
 precision: bf16
 checkpoint: {every_steps: 12, keep: 9, best: true}
 plan: {fuse: false, recompute: false, memory_mib: 123}
@@ -98,6 +99,16 @@ TEST(ConfigPrint, TheResultKnowsWhenEvaluationsAreWhereTheyMayEndTheRun) {
           HasSubstr(R"("evaluation":{"batch":256,"every_steps":7,"metric":"loss"})"),
           HasSubstr(R"("train":{"early_stopping":{"min_delta":0.5,"patience":3},"weight_ema":0.0})")));
   EXPECT_EQ(result_json(from_result_json(result(", patience: 3"))), result(", patience: 3"));
+}
+
+// Whatever was trained before there were GPUs was trained on a processor.
+TEST(ConfigPrint, TheResultKnowsOfGpusAlone) {
+  EXPECT_EQ(result_json(parse("device: cpu")), result_json(Config{}));
+  const std::string on_gpu = result_json(parse("device: gpu\nprecision: tf32"));
+  EXPECT_THAT(on_gpu, testing::AllOf(HasSubstr(R"("device":"gpu")"), HasSubstr(R"("precision":"tf32")")));
+  EXPECT_EQ(result_json(from_result_json(on_gpu)), on_gpu);
+  EXPECT_THAT(differences(result_json(Config{}), result_json(parse("device: gpu"))),
+              testing::ElementsAre(HasSubstr("device: not set, now gpu")));
 }
 
 TEST(ConfigPrint, AWrittenNumberDoesNotDependOnHowItWasTyped) {

@@ -160,9 +160,13 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"model: {name: [cnn]}",
               "a.yaml:1:15: model.name: expected one of mlp, cnn, resnet20, resnet18, resnet34, resnet50; "
               "found a list"},
-        Wrong{"precision: tf32", "a.yaml:1:12: precision: 'tf32' is for GPUs, which this build does not use"},
+        Wrong{"precision: tf32",
+              "a.yaml:1:1: precision: tf32 is for GPUs, and device is cpu; set device: gpu, or precision: "
+              "fp32"},
+        Wrong{"device: cuda",
+              "a.yaml:1:9: device: expected one of cpu, gpu; found 'cuda'; did you mean 'cpu'?"},
         Wrong{"precision: fp16",
-              "a.yaml:1:12: precision: expected one of fp32, bf16; found 'fp16'; did you mean 'fp32'?"},
+              "a.yaml:1:12: precision: expected one of fp32, bf16, tf32; found 'fp16'; did you mean 'fp32'?"},
         Wrong{"model: {hidden: [128, 0]}",
               "a.yaml:1:23: model.hidden[1]: expected a whole number, 1 to 1000000; found '0'"},
         Wrong{"model: {hidden: 128}",

@@ -10,6 +10,7 @@
 #include <thread>
 #include <tuple>
 
+#include "layers/tensor/buffer.h"
 #include "tests/unit/data/fixtures.h"
 #include "trainer/data/sampler.h"
 

@@ -39,7 +39,7 @@ TEST(WeightAverage, FollowsItsDefinitionFromTheFirstStepOn) {
     expected = step == 1 ? value : expected + 0.25F * (value - expected);
   }
   const Tensors last = model;
-  const WeightAverage::InPlace averaged(average, model.state());
+  const WeightAverage::InPlace averaged(average, [&] { return model.state(); });
   EXPECT_EQ(model.weight, (std::vector<float>{expected, 2 * expected, -expected}));
   EXPECT_EQ(model.mean, std::vector<float>{10 * expected});
   EXPECT_EQ(model.count, last.count);
@@ -53,7 +53,7 @@ TEST(WeightAverage, FollowsFrozenStatisticsWhereverTheyCameFrom) {
   average.update(model.state(), true, true);
   model.set(4, 2);
   average.update(model.state(), false, true);
-  const WeightAverage::InPlace averaged(average, model.state());
+  const WeightAverage::InPlace averaged(average, [&] { return model.state(); });
   EXPECT_EQ(model.precise, std::vector<float>{6});
 }
 
@@ -62,7 +62,7 @@ TEST(WeightAverage, GivesTheModelBack) {
   WeightAverage average(model.state(), 0.5);
   model.set(3, 7);
   {
-    const WeightAverage::InPlace averaged(average, model.state());
+    const WeightAverage::InPlace averaged(average, [&] { return model.state(); });
     EXPECT_EQ(model.count, 0);
   }
   EXPECT_EQ(model.weight, (std::vector<float>{3, 6, -3}));

@@ -8,6 +8,9 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "layers/ops/gpu.h"
+#include "trainer/loop/device.h"
+
 namespace lockstep {
 namespace {
 
@@ -73,6 +76,22 @@ TEST(ChooseWorkers, MpiWithoutALauncherIsRefused) {
   EXPECT_THAT(refusal(config, std::nullopt), HasSubstr("mpirun"));
   config.comm.backend = CommConfig::Backend::nccl;
   EXPECT_THAT(refusal(config, std::nullopt), testing::AllOf(HasSubstr("nccl"), HasSubstr("mpirun")));
+}
+
+TEST(ChooseWorkers, GpusAreRefusedWhereThereAreNone) {
+  if (gpus_here() > 0) GTEST_SKIP() << "there are some";
+  Config config;
+  config.device = ComputeOn::gpu;
+  const std::string lack = has_cuda() ? "no GPU that CUDA can use" : "cmake --preset cuda";
+  EXPECT_THAT(refusal(config, std::nullopt),
+              testing::AllOf(HasSubstr("device is gpu"), HasSubstr(lack), HasSubstr("device: cpu")));
+}
+
+TEST(ChooseWorkers, GpusTalkByNcclAlone) {
+  EXPECT_NO_THROW(require_gpu_transport(CommConfig::Backend::automatic, {Kind::single, 1, 0}));
+  EXPECT_NO_THROW(require_gpu_transport(CommConfig::Backend::nccl, {Kind::mpi, 2, 0}));
+  EXPECT_THROW(require_gpu_transport(CommConfig::Backend::automatic, {Kind::threads, 2, 0}), UsageError);
+  EXPECT_THROW(require_gpu_transport(CommConfig::Backend::mpi, {Kind::mpi, 2, 0}), UsageError);
 }
 
 TEST(ChooseWorkers, MoreWorkersThanShardsAreRefusedWithBothRemedies) {
