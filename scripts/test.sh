@@ -20,7 +20,7 @@ skipped cluster.over_ssh "$(python3 -B tests/cluster/over_ssh.py --missing)"
 skipped cluster.under_slurm "$(python3 -B tests/cluster/slurm.py)"
 if [[ -x build/cuda_toolkit/bin/nvcc ]]; then
   cmake --preset cuda -DLOCKSTEP_TESTS=ON
-  cmake --build --preset cuda --target lockstep mpi_suite
+  cmake --build --preset cuda --target lockstep mpi_suite gpu_operations gpu_networks
   ctest --preset cuda -L gpu
 else
   say "the GPU parts are skipped: there is no nvcc in build/cuda_toolkit (scripts/cuda_toolkit.sh brings it)"
