@@ -4,7 +4,8 @@
 # Varied are the number of workers (1 to 8; --quick: 1 to 4), the transport, the threads of a worker, those that read,
 # OMP_NUM_THREADS, the bucket size, overlap, fusion, recomputation, and a stop at 4 workers resumed at 3.
 # Prints the sha256 of each final.safetensors and last checkpoint; exit code 1 where they are not all the same, 77 where
-# this processor does not compute in the configuration's precision.
+# this processor does not compute in the configuration's precision. With --set device=gpu threads are left out: workers of
+# GPUs are processes (LOCKSTEP_SHARE_GPUS=1 lets them share one).
 set -euo pipefail
 config=${1-}
 [[ ! -f $config ]] || config=$(realpath "$config") # before lib.sh leaves the caller's folder
@@ -77,8 +78,12 @@ report() {
   echo "$sums  $2$mark"
 }
 
+# on_gpus TRANSPORT WORKERS: whether these are threads that would each want a GPU, which only processes have.
+on_gpus() { [[ " ${settings[*]-} " == *" device=gpu "* && $1 == threads ]] && (($2 > 1)); }
+
 # check TRANSPORT WORKERS [--set key=value]...
 check() {
+  ! on_gpus "$1" "$2" || return 0
   local run=$scratch/run-$runs label="$2 $1"
   [[ -z ${OMP_NUM_THREADS-} ]] || label+=" OMP_NUM_THREADS=$OMP_NUM_THREADS"
   train 0 "$run" "$@"
@@ -90,6 +95,7 @@ check() {
 
 # check_resumed TRANSPORT_BEFORE WORKERS TRANSPORT_AFTER WORKERS
 check_resumed() {
+  ! on_gpus "$1" "$2" || return 0
   local run=$scratch/run-$runs
   train 75 "$run" "$1" "$2" --set train.stop_at_step="$half"
   train 0 "$run" "$3" "$4" --resume
