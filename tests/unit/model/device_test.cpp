@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "layers/ops/memory.h"
 #include "layers/ops/processor.h"
 #include "tests/support/tested_device.h"
 #include "tests/unit/model/steps.h"
@@ -159,6 +160,18 @@ TEST_F(DeviceTest, ComputesWithWhatTheHostWrites) {
     model.initialize();
     EXPECT_EQ(model.evaluate(comm, batch.input()).loss, before);
   });
+}
+
+TEST_F(DeviceTest, KnowsWhatIsNotFinite) {
+  const auto device = test::tested_device();
+  MirroredArray values(*device, 70'000);
+  EXPECT_TRUE(device->all_finite(values.on_device()));
+  for (const std::size_t at : {std::size_t{0}, std::size_t{40'000}, values.size() - 1}) {
+    values.on_host()[at] = at == 0 ? INFINITY : std::nanf("");
+    EXPECT_FALSE(device->all_finite(values.on_device())) << at;
+    values.on_host()[at] = 1;
+  }
+  EXPECT_TRUE(device->all_finite(values.on_device()));
 }
 
 TEST_F(DeviceTest, DivergesWithTheSameMessage) {
