@@ -15,7 +15,7 @@ struct GpuOptions {
   std::optional<int> index =
       std::nullopt;   // among those that this process sees; none: the calling thread's current one
   int threads = 1;    // that compute, each with a queue of its own
-  bool tf32 = false;  // products of fp32 numbers may be rounded to 10 bits of precision
+  bool tf32 = false;  // what trains may round fp32 numbers that it multiplies to 10 bits of precision
 };
 
 // A GPU as a device. Throws UsageError in a build without CUDA, and where there is no such GPU.

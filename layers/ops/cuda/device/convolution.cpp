@@ -72,7 +72,7 @@ class ConvolutionKernel final : public Kernel {
 
  private:
   ConvolutionProblem problem(const KernelShape& shape) const {
-    return {convolution_, shape.samples, shape.element, device_.tf32()};
+    return {convolution_, shape.samples, shape.element, device_.tf32() && shape.training};
   }
   std::int64_t in_channels() const { return convolution_.in.channels / convolution_.groups; }
   std::int64_t rows() const { return samples_ * convolution_.out.pixels(); }

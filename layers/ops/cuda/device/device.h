@@ -19,7 +19,7 @@ namespace lockstep::cuda {
 struct DeviceOptions {
   int index = 0;      // among the GPUs that this process sees
   int streams = 1;    // a stream is to a GPU what a thread is to a CPU (KernelShape::threads)
-  bool tf32 = false;  // products of fp32 numbers may be rounded to 10 bits of precision (Tensor Cores)
+  bool tf32 = false;  // what trains may round products of fp32 numbers to 10 bits of precision (Tensor Cores)
 };
 
 // How many GPUs this process sees; 0 where there is no driver.

@@ -44,6 +44,7 @@ class LinearKernel final : public Kernel {
       : device_(device),
         linear_(linear),
         samples_(shape.samples),
+        tf32_(device.tf32() && shape.training),
         weight_(is_fp32 ? 0 : static_cast<std::size_t>(linear.in * linear.out) * sizeof(E)) {}
 
   std::size_t scratch_bytes() const override {
@@ -91,7 +92,7 @@ class LinearKernel final : public Kernel {
 
   cublasComputeType_t compute() const {
     if (!is_fp32) return CUBLAS_COMPUTE_32F;
-    return device_.tf32() ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F_PEDANTIC;
+    return tf32_ ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F_PEDANTIC;
   }
   const void* weight(const std::array<const float*, max_parameters>& parameters) const {
     if constexpr (is_fp32) return parameters[0];
@@ -101,6 +102,7 @@ class LinearKernel final : public Kernel {
   const Device& device_;
   Linear linear_;
   std::int64_t samples_;
+  bool tf32_;
   DeviceBuffer weight_;  // as products read it, where it is not fp32
 };
 
