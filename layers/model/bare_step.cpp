@@ -23,11 +23,15 @@ void fill(std::span<E> values, std::string_view purpose) {
   }
 }
 
-// Kernels learn their weights here; what is in them does not matter.
-void prepare(Kernel& kernel, const Layer& layer) {
+// Kernels learn their weights here; what is in them does not matter. Answers their memory.
+std::array<Buffer, 2> prepare(Kernel& kernel, const Layer& layer) {
   Buffer weight(layer.parameters().front().count() * sizeof(float));
   fill(weight.as<float>(), "weight");
-  kernel.prepare({weight.as<float>().data(), nullptr});
+  std::array memory{Buffer(kernel.prepared_bytes(Pass::forward)),
+                    Buffer(kernel.prepared_bytes(Pass::backward))};
+  kernel.prepare(Pass::forward, {weight.as<float>().data(), nullptr}, memory[0].data());
+  kernel.prepare(Pass::backward, {weight.as<float>().data(), nullptr}, memory[1].data());
+  return memory;
 }
 
 }  // namespace
@@ -67,7 +71,7 @@ void BareStep::add(const Layer& layer, bool wants_input_gradient, const std::vec
     auto kernel = layer.make_kernel({.samples = count, .threads = 1, .training = true, .element = element});
     by_samples[count] = kernel->bare_primitives();
     if (by_samples[count].empty()) return;
-    prepare(*kernel, layer);
+    for (Buffer& memory : prepare(*kernel, layer)) prepared_.push_back(std::move(memory));
     scratch_.reserve(kernel->scratch_bytes());
     kernels_.push_back(std::move(kernel));
   }

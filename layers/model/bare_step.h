@@ -47,6 +47,7 @@ class BareStep {
   };
 
   std::vector<std::unique_ptr<Kernel>> kernels_;
+  std::vector<Buffer> prepared_;  // their weights
   std::vector<Entry> entries_;
   std::vector<std::vector<Piece>> pieces_;  // of an entry
   std::vector<Shard> shards_;

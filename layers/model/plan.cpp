@@ -50,6 +50,7 @@ struct Plan::Run {
   const Training* training = nullptr;
   const float* norm_parameters = nullptr;  // an arena for the host
   std::vector<const Compiled*> shapes;     // a shard each; null: empty
+  std::vector<Compiled*> distinct_shapes;
 };
 
 Plan::Plan(const Parts& parts, ProgramOptions options)
@@ -125,8 +126,8 @@ Plan::Compiled Plan::compile(std::int64_t samples) const {
                                                                .device = &device_}));
     if (!it.kernels.back()) continue;
     scratch = std::max(scratch, aligned(it.kernels.back()->scratch_bytes()));
-    it.kernel_bytes += it.kernels.back()->prepared_bytes();
   }
+  it.prepared = PreparedParameters(program_, it.kernels);
 
   // Items of a kind are placed together; those of the other kind take part with no bytes.
   std::vector<Lifetime> in_shard;
@@ -161,7 +162,7 @@ Plan::Bytes Plan::bytes(std::int64_t samples) {
     thread_bytes = std::max(thread_bytes, it.thread_bytes);
     if (std::ranges::find(counted, &it) != counted.end()) continue;
     counted.push_back(&it);
-    bytes.kernels += it.kernel_bytes;
+    bytes.kernels += it.prepared.bytes();
   }
   bytes.workspace += static_cast<std::size_t>(pool_.threads()) * thread_bytes;
   return bytes;
@@ -176,7 +177,8 @@ void Plan::train(const Training& training, const Loss& loss) {
           .fixed = training.fixed,
           .training = &training,
           .norm_parameters = norm_parameters_.bring(arena_),
-          .shapes = {}};
+          .shapes = {},
+          .distinct_shapes = {}};
   prepare(run);
   training.statistics.begin(training.batch.global);
   training.reducer.begin(training.node_gradients, training.gradients, layout_.present(training.batch.global));
@@ -212,7 +214,8 @@ void Plan::observe(Communicator& comm, StepStatistics& statistics, const BatchIn
           .fixed = {},
           .training = nullptr,
           .norm_parameters = norm_parameters_.bring(arena_),
-          .shapes = {}};
+          .shapes = {},
+          .distinct_shapes = {}};
   prepare(run);
   statistics.begin(batch.global);
   for (const Segment& segment : program_.segments) {
@@ -230,20 +233,19 @@ void Plan::infer(std::span<const ShardInput> shards, std::span<const AffineStora
           .fixed = fixed,
           .training = nullptr,
           .norm_parameters = nullptr,
-          .shapes = {}};
+          .shapes = {},
+          .distinct_shapes = {}};
   prepare(run);
   for (const Segment& segment : program_.segments) run_segment(run, segment);
 }
 
-// Primitives are made here, on one thread and outside any parallel region; parameters come to their layouts,
-// for good where they stay.
+// Primitives are made here, on one thread and outside any parallel region.
 void Plan::prepare(Run& run) {
   device_.enter();
   workspace_.shards.resize(std::max(workspace_.shards.size(), run.shards.size()));
   workspace_.threads.resize(index(pool_.threads()));
   workspace_.partials.reserve(device_, run.shards.size() * partial_floats_ * sizeof(float));
 
-  std::vector<Compiled*> shapes;
   for (std::size_t shard = 0; shard < run.shards.size(); ++shard) {
     const std::int64_t samples = run.shards[shard].samples;
     Compiled* shape = samples == 0 ? nullptr : &compiled(samples);
@@ -251,17 +253,23 @@ void Plan::prepare(Run& run) {
     if (shape == nullptr) continue;
     workspace_.shards[shard].reserve(device_, shape->shard_bytes);
     for (Memory& thread : workspace_.threads) thread.reserve(device_, shape->thread_bytes);
-    if (std::ranges::find(shapes, shape) == shapes.end()) shapes.push_back(shape);
-  }
-  for (Compiled* shape : shapes) {
-    if (shape->prepared) continue;
-    shape->prepared = program_.options.deployed;
-    for (std::size_t op = 0; op < program_.ops.size(); ++op) {
-      if (shape->kernels[op]) shape->kernels[op]->prepare(parameters(program_.ops[op], arena_));
+    if (std::ranges::find(run.distinct_shapes, shape) == run.distinct_shapes.end()) {
+      run.distinct_shapes.push_back(shape);
     }
   }
   if (program_.options.fixed_statistics) device_statistics_.send_affines(run.fixed);
   device_.wait();
+}
+
+// Brings parameters to where the kernels of a segment read them, on one thread.
+void Plan::prepare_segment(const Run& run, const Segment& segment) {
+  const auto number = static_cast<std::size_t>(&segment - program_.segments.data());
+  bool any = false;
+  for (Compiled* const shape : run.distinct_shapes) {
+    any |= shape->prepared.prepare(device_, number,
+                                   [&](int op) { return parameters(program_.ops[index(op)], arena_); });
+  }
+  if (any) device_.wait();
 }
 
 // Forward work behind the loss is done again, since its result was not kept.
@@ -279,6 +287,7 @@ TraceSpan Plan::traced(Trace* trace, int action, std::size_t shard, int thread) 
 
 void Plan::run_segment(Run& run, const Segment& segment) {
   Trace* const trace = run.comm == nullptr ? nullptr : run.comm->trace();
+  prepare_segment(run, segment);
   pool_.run(static_cast<std::int64_t>(run.shards.size()), [&](std::int64_t number, int thread) {
     const auto shard = static_cast<std::size_t>(number);
     if (run.shapes[shard] == nullptr) return;

@@ -15,6 +15,7 @@
 #include "layers/model/device_statistics.h"
 #include "layers/model/memory_map.h"
 #include "layers/model/parameter_table.h"
+#include "layers/model/prepared_parameters.h"
 #include "layers/model/program.h"
 #include "layers/model/step_statistics.h"
 #include "layers/model/thread_pool.h"
@@ -96,8 +97,7 @@ class Plan {
     std::vector<std::size_t> offsets;              // of items, in the shard's or the thread's memory
     std::size_t shard_bytes = 0;
     std::size_t thread_bytes = 0;
-    std::size_t kernel_bytes = 0;
-    bool prepared = false;  // its kernels have parameters that stay
+    PreparedParameters prepared;
   };
   struct Run;
   class View;
@@ -105,6 +105,7 @@ class Plan {
   Compiled& compiled(std::int64_t samples);
   Compiled compile(std::int64_t samples) const;
   void prepare(Run& run);
+  void prepare_segment(const Run& run, const Segment& segment);
   void run_segment(Run& run, const Segment& segment);
   TraceSpan traced(Trace* trace, int action, std::size_t shard, int thread) const;
   void execute(Run& run, const Action& action, std::size_t shard, int thread);

@@ -67,6 +67,9 @@ struct BackwardArguments {
   ShardPosition position;
 };
 
+// What of a step a kernel is prepared for: its parameters may lie otherwise for each.
+enum class Pass : std::uint8_t { forward, backward };
+
 // Whether the library calls this implementation its reference: code without vectors, for what nothing else
 // covers.
 inline bool is_reference(std::string_view implementation) {
@@ -89,10 +92,13 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual std::size_t scratch_bytes() const { return 0; }
   virtual std::size_t saved_bytes() const { return 0; }
-  // What `prepare` fills, held as long as the kernel.
-  virtual std::size_t prepared_bytes() const { return 0; }
-  // Once a step, before the first shard and on one thread: brings parameters to the primitives' layout.
-  virtual void prepare(std::array<const float*, max_parameters> /*parameters*/) {}
+  // What `prepare` fills.
+  virtual std::size_t prepared_bytes(Pass /*pass*/) const { return 0; }
+  // Before the first shard's `forward` or `backward` of a step, on one thread, where prepared_bytes is not 0:
+  // brings parameters to the layout that primitives read. The caller keeps `memory`, which starts on 64
+  // bytes, as it is until the last shard's.
+  virtual void prepare(Pass /*pass*/, std::array<const float*, max_parameters> /*parameters*/,
+                       std::byte* /*memory*/) {}
   virtual void forward(const ForwardArguments& arguments) const = 0;
   virtual void backward(const BackwardArguments& arguments) const = 0;
   // Of which forward and backward consist, where a library computes them. They live as long as the kernel.

@@ -35,8 +35,8 @@ Trial trial_of(const SampleShape& in, const SampleShape& out, const std::vector<
 }
 
 void expect_agreement(const std::string& what, Kernel& there, Kernel& here, const Trial& trial) {
-  prepare(there, trial);
-  prepare(here, trial);
+  const auto prepared_there = prepare(there, trial);
+  const auto prepared_here = prepare(here, trial);
   const Outcome found = run(there, trial);
   const Outcome expected = run(here, trial);
   expect_near(found.output, expected.output, what);

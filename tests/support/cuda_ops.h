@@ -38,11 +38,14 @@ class MirroredKernel final : public Kernel {
 
   std::size_t scratch_bytes() const override { return kernel_->scratch_bytes(); }
   std::size_t saved_bytes() const override { return kernel_->saved_bytes(); }
-  std::size_t prepared_bytes() const override { return kernel_->prepared_bytes(); }
+  std::size_t prepared_bytes(Pass pass) const override { return kernel_->prepared_bytes(pass); }
 
-  void prepare(std::array<const float*, max_parameters> parameters) override {
+  void prepare(Pass pass, std::array<const float*, max_parameters> parameters,
+               std::byte* /*memory*/) override {
     const Parameters there(parameters, sizes_.parameters);
-    kernel_->prepare(there.pointers());
+    auto& prepared = pass == Pass::forward ? prepared_forward_ : prepared_backward_;
+    prepared.emplace(prepared_bytes(pass));
+    kernel_->prepare(pass, there.pointers(), prepared->data());
   }
 
   void forward(const ForwardArguments& arguments) const override {
@@ -126,6 +129,7 @@ class MirroredKernel final : public Kernel {
   std::unique_ptr<Kernel> kernel_;
   std::size_t element_;
   Sizes sizes_;
+  std::optional<target::Memory> prepared_forward_, prepared_backward_;
 };
 
 inline std::unique_ptr<Kernel> mirrored(std::unique_ptr<Kernel> kernel, const KernelShape& shape,

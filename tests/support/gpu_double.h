@@ -128,8 +128,9 @@ class GuardedKernel final : public Kernel {
       : gpu_(gpu), kernel_(std::move(kernel)) {}
   std::size_t scratch_bytes() const override { return kernel_->scratch_bytes(); }
   std::size_t saved_bytes() const override { return kernel_->saved_bytes(); }
-  void prepare(std::array<const float*, max_parameters> parameters) override {
-    gpu_.memory().with([&] { kernel_->prepare(parameters); });
+  std::size_t prepared_bytes(Pass pass) const override { return kernel_->prepared_bytes(pass); }
+  void prepare(Pass pass, std::array<const float*, max_parameters> parameters, std::byte* memory) override {
+    gpu_.memory().with([&] { kernel_->prepare(pass, parameters, memory); });
   }
   void forward(const ForwardArguments& arguments) const override {
     gpu_.memory().with([&] { kernel_->forward(arguments); });

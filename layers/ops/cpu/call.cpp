@@ -31,10 +31,10 @@ Call::Call(const dnnl::primitive_desc_base& desc, const std::vector<Argument>& a
     for (const Argument& argument : arguments) {
       Memory memory;
       if (!argument.desc.is_zero()) {
-        memory = Memory(argument.desc, engine(), argument.fixed);
+        memory = Memory(argument.desc, engine(), nullptr);
         lane.arguments.emplace(argument.kind, memory);
       }
-      if (argument.fixed == nullptr) lane.free.push_back(memory);
+      lane.in_order.push_back(memory);
     }
     lanes_.push_back(std::move(lane));
   }
@@ -43,7 +43,7 @@ Call::Call(const dnnl::primitive_desc_base& desc, const std::vector<Argument>& a
 void Call::operator()(int thread, std::initializer_list<const void*> data, std::byte* scratchpad) const {
   check_compute_thread();
   const Lane& lane = lanes_.at(static_cast<std::size_t>(thread));
-  auto memory = lane.free.begin();
+  auto memory = lane.in_order.begin();
   for (const void* address : data) {
     if (*memory) memory->set_data_handle(writable(address));
     ++memory;

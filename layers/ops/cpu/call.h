@@ -13,12 +13,10 @@ namespace lockstep::onednn {
 // Warns when oneDNN has nothing better than its reference code for a shape. `what` names operation and shape.
 void warn_if_reference(std::string_view implementation, std::string_view what);
 
-// One of a primitive's arguments (DNNL_ARG_…). `fixed`: where it always lies; null: given with every call. An
-// empty desc is an argument that this shape does not have.
+// One of a primitive's arguments (DNNL_ARG_…). An empty desc is an argument that this shape does not have.
 struct Argument {
   int kind = 0;
   Desc desc;
-  std::byte* fixed = nullptr;
 };
 
 // A primitive with everything that running it needs, made once a thread: making memories and argument maps
@@ -31,15 +29,14 @@ class Call {
   // Bytes to be given as `scratchpad`.
   std::size_t scratchpad_bytes() const { return scratchpad_bytes_; }
 
-  // Runs it on the calling thread, which has index `thread`. `data`: the arguments that are not fixed, in
-  // their order.
+  // Runs it on the calling thread, which has index `thread`. `data`: the arguments, in their order.
   void operator()(int thread, std::initializer_list<const void*> data, std::byte* scratchpad) const;
 
  private:
   struct Lane {
     dnnl::stream stream;
     Memory scratchpad;
-    std::vector<Memory> free;  // the arguments that are not fixed
+    std::vector<Memory> in_order;  // the arguments without the scratchpad
     std::unordered_map<int, Memory> arguments;
   };
 

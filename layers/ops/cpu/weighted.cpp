@@ -6,23 +6,24 @@
 namespace lockstep::onednn {
 namespace {
 
-// The weight in a primitive's own layout.
+// The weight in a primitive's own layout, and behind it what bringing it there takes.
 class PreparedWeight {
  public:
   PreparedWeight(const Desc& plain, const Desc& wanted)
-      : memory_(wanted.get_size()),
-        reorder_(describe_reorder(plain, wanted),
-                 {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, wanted, memory_.data()}}, 1),
-        scratchpad_(reorder_.scratchpad_bytes()) {}
+      : weight_bytes_(aligned(wanted.get_size())),
+        reorder_(describe_reorder(plain, wanted), {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, wanted}}, 1) {}
 
-  std::byte* data() const { return memory_.data(); }
-  std::size_t bytes() const { return memory_.size() + scratchpad_.size(); }
-  void prepare(const float* weight) const { reorder_(0, {weight}, scratchpad_.data()); }
+  std::size_t bytes() const { return weight_bytes_ + reorder_.scratchpad_bytes(); }
+  void prepare(const float* weight, std::byte* memory) {
+    reorder_(0, {weight, memory}, memory + weight_bytes_);
+    data_ = memory;
+  }
+  const std::byte* data() const { return data_; }
 
  private:
-  Buffer memory_;
+  std::size_t weight_bytes_;
   Call reorder_;
-  Buffer scratchpad_;
+  const std::byte* data_ = nullptr;
 };
 
 class Forward {
@@ -31,7 +32,7 @@ class Forward {
       : weight_(weighted.weight, desc.query_md(dnnl::query::weights_md)),
         call_(desc,
               {{DNNL_ARG_SRC, weighted.source},
-               {DNNL_ARG_WEIGHTS, desc.query_md(dnnl::query::weights_md), weight_.data()},
+               {DNNL_ARG_WEIGHTS, desc.query_md(dnnl::query::weights_md)},
                {DNNL_ARG_BIAS, weighted.bias},
                {DNNL_ARG_DST, weighted.destination}},
               threads),
@@ -42,18 +43,19 @@ class Forward {
 
   std::size_t scratch_bytes() const { return call_.scratchpad_bytes(); }
   std::size_t prepared_bytes() const { return weight_.bytes(); }
-  void prepare(const float* weight) const { weight_.prepare(weight); }
+  void prepare(const float* weight, std::byte* memory) { weight_.prepare(weight, memory); }
   void run(const ForwardArguments& arguments) const {
     if (residual_bytes_ > 0 && arguments.inputs[1] != arguments.output) {
       std::memcpy(arguments.output, arguments.inputs[1], residual_bytes_);
     }
-    call_(arguments.position.thread, {arguments.inputs[0], arguments.parameters[1], arguments.output},
+    call_(arguments.position.thread,
+          {arguments.inputs[0], weight_.data(), arguments.parameters[1], arguments.output},
           arguments.scratch);
   }
   BarePrimitive bare() const {
     return {BarePrimitive::Pass::forward, implementation_,
             [this](const void* input, const void* other, void* result, std::byte* scratch) {
-              call_(0, {input, other, result}, scratch);  // any numbers do for a bias
+              call_(0, {input, weight_.data(), other, result}, scratch);  // any numbers do for a bias
             }};
   }
 
@@ -70,7 +72,7 @@ class BackwardData {
       : weight_(weighted.weight, desc.query_md(dnnl::query::weights_md)),
         call_(desc,
               {{DNNL_ARG_DIFF_DST, weighted.destination},
-               {DNNL_ARG_WEIGHTS, desc.query_md(dnnl::query::weights_md), weight_.data()},
+               {DNNL_ARG_WEIGHTS, desc.query_md(dnnl::query::weights_md)},
                {DNNL_ARG_DIFF_SRC, weighted.source}},
               threads),
         implementation_(desc.impl_info_str()) {
@@ -79,15 +81,15 @@ class BackwardData {
 
   std::size_t scratch_bytes() const { return call_.scratchpad_bytes(); }
   std::size_t prepared_bytes() const { return weight_.bytes(); }
-  void prepare(const float* weight) const { weight_.prepare(weight); }
+  void prepare(const float* weight, std::byte* memory) { weight_.prepare(weight, memory); }
   void run(const BackwardArguments& arguments) const {
-    call_(arguments.position.thread, {arguments.output_gradient, arguments.input_gradients[0]},
-          arguments.scratch);
+    call_(arguments.position.thread,
+          {arguments.output_gradient, weight_.data(), arguments.input_gradients[0]}, arguments.scratch);
   }
   BarePrimitive bare() const {
     return {BarePrimitive::Pass::backward_data, implementation_,
             [this](const void* /*input*/, const void* gradient, void* result, std::byte* scratch) {
-              call_(0, {gradient, result}, scratch);
+              call_(0, {gradient, weight_.data(), result}, scratch);
             }};
   }
 
@@ -158,13 +160,17 @@ class WeightedKernel final : public Kernel {
     return bytes;
   }
 
-  std::size_t prepared_bytes() const override {
-    return forward_.prepared_bytes() + (backward_data_ ? backward_data_->prepared_bytes() : 0);
+  std::size_t prepared_bytes(Pass pass) const override {
+    if (pass == Pass::forward) return forward_.prepared_bytes();
+    return backward_data_ ? backward_data_->prepared_bytes() : 0;
   }
 
-  void prepare(std::array<const float*, max_parameters> parameters) override {
-    forward_.prepare(parameters[0]);
-    if (backward_data_) backward_data_->prepare(parameters[0]);
+  void prepare(Pass pass, std::array<const float*, max_parameters> parameters, std::byte* memory) override {
+    if (pass == Pass::forward) {
+      forward_.prepare(parameters[0], memory);
+    } else if (backward_data_) {
+      backward_data_->prepare(parameters[0], memory);
+    }
   }
 
   void forward(const ForwardArguments& arguments) const override { forward_.run(arguments); }

@@ -25,7 +25,7 @@ struct Weighted {
 // Of a forward primitive.
 dnnl::primitive_attr attributes(const Epilogue& epilogue);
 
-// Runs them. Weights are brought to the layouts (and the type) that primitives read once a step, weight
+// Runs them. Weights are brought to the layouts (and the type) that primitives read by `prepare`, weight
 // gradients back to the plain layout at the end of each backward.
 std::unique_ptr<Kernel> make_weighted(const Weighted& weighted, int threads);
 

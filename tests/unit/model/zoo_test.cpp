@@ -129,6 +129,16 @@ TEST(Zoo, KeepsOnlyTheOutputsOfConvolutionsAndBlocks) {
   EXPECT_LE(an_image, 1.1 * 4.0 * static_cast<double>(kept));
 }
 
+// Weights, their gradients, those of the shards of a layer, and weights as an evaluation reads them: five
+// times the weights. As training reads them, forward and backward, they would be two times more if all were
+// there at once.
+TEST(Zoo, HasWeightsAsConvolutionsReadThemALayerAtATime) {
+  const Model model(options_of("resnet50", 32, 1000), 1, 0);
+  std::size_t weights = 0;
+  for (const Parameter& parameter : model.parameters()) weights += parameter.count() * sizeof(float);
+  EXPECT_LE(model.memory_bytes({.global = 1, .evaluation = 1}), 6 * weights);
+}
+
 INSTANTIATE_TEST_SUITE_P(Zoo, ImageNet, ::testing::Values("resnet18", "resnet50"));
 
 }  // namespace

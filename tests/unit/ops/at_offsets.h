@@ -29,7 +29,7 @@ void expect_same_at_offsets(const Make& make, const Trial& trial,
                             const std::function<std::size_t(Element)>& step, const std::string& what) {
   for (const Element element : elements_here()) {
     const auto kernel = make(KernelShape{.samples = 3, .element = element});
-    prepare(*kernel, trial);
+    const auto prepared = prepare(*kernel, trial);
     const Outcome expected = run(*kernel, element, trial);
     for (std::size_t i = 1; i < offsets; ++i) {
       const std::size_t offset = i * step(element);

@@ -87,7 +87,7 @@ TEST_P(ConvolutionTest, ForwardIsTheDefinition) {
   const Trial trial = trial_of(c, GetParam().samples);
   for (const bool training : {true, false}) {
     const auto kernel = tested::make_convolution(c, {GetParam().samples, 1, training});
-    prepare(*kernel, trial);
+    const auto prepared = prepare(*kernel, trial);
     Values output(trial.output_gradient.size());
     const Buffer scratch(kernel->scratch_bytes());
     ForwardArguments arguments;
@@ -113,7 +113,7 @@ TEST_P(ConvolutionTest, WeightGradientsAreTheSameWithoutAnInputGradient) {
   const Convolution c = convolution_of(GetParam());
   const auto kernel = tested::make_convolution(c, {GetParam().samples, 1, true});
   Trial trial = trial_of(c, GetParam().samples);
-  prepare(*kernel, trial);
+  const auto prepared = prepare(*kernel, trial);
   const Outcome all = run(*kernel, trial);
   trial.want_input_gradient = false;
   const Outcome some = run(*kernel, trial);

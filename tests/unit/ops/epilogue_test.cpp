@@ -62,7 +62,8 @@ class EpilogueTest : public testing::TestWithParam<EpilogueCase> {
                                                               GetParam().bias ? bias_.data() : nullptr};
     const auto kernel =
         GetParam().make({.samples = samples, .training = false, .element = element, .epilogue = epilogue});
-    kernel->prepare(parameters);
+    const Buffer prepared(kernel->prepared_bytes(Pass::forward));
+    kernel->prepare(Pass::forward, parameters, prepared.data());
     const PlacedAs<E> from(input_, 0);
     const PlacedAs<E> added(residual_, 0);
     const PlacedAs<E> to(Values(residual_.size(), std::nanf("")), 0);

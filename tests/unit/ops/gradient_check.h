@@ -37,10 +37,10 @@ inline void expect_gradient(const std::function<double()>& loss, Values& values,
 
 // Checks all gradients of a kernel, for the loss Σ output · output_gradient.
 inline void check_gradients(Kernel& kernel, Trial trial, float step = 1.0F / 64, double tolerance = 1e-3) {
-  prepare(kernel, trial);
+  auto prepared = prepare(kernel, trial);
   const Outcome analytic = run(kernel, trial);
   const auto loss = [&] {
-    prepare(kernel, trial);
+    prepared = prepare(kernel, trial);
     return dot(run(kernel, trial).output, trial.output_gradient);
   };
   for (std::size_t i = 0; i < trial.inputs.size(); ++i) {

@@ -114,10 +114,17 @@ inline bool same_bits(const Outcome& a, const Outcome& b) {
          same_bits(a.parameter_gradients, b.parameter_gradients);
 }
 
-inline void prepare(Kernel& kernel, const Trial& trial) {
+// For forward and backward. Answers the memory in which the kernel then has its parameters.
+[[nodiscard]] inline std::array<Buffer, 2> prepare(Kernel& kernel, const Trial& trial) {
   std::array<const float*, max_parameters> parameters{};
   for (std::size_t i = 0; i < trial.parameters.size(); ++i) parameters[i] = trial.parameters[i].data();
-  kernel.prepare(parameters);
+  std::array<Buffer, 2> memory;
+  for (const Pass pass : {Pass::forward, Pass::backward}) {
+    Buffer& it = memory.at(static_cast<std::size_t>(pass));
+    it = Buffer(kernel.prepared_bytes(pass));
+    kernel.prepare(pass, parameters, it.data());
+  }
+  return memory;
 }
 
 // Forward and backward of a prepared kernel for elements E, with all arrays `offset` elements behind a

@@ -34,7 +34,7 @@ class LinearTest : public ComputeTest, public testing::WithParamInterface<Linear
 
 TEST_P(LinearTest, ForwardIsTheDefinition) {
   const auto [in, out, samples, bias] = GetParam();
-  prepare(*kernel, trial);
+  const auto prepared = prepare(*kernel, trial);
   const Values output = run(*kernel, trial).output;
   for (std::int64_t n = 0; n < samples; ++n) {
     for (std::int64_t o = 0; o < out; ++o) {

@@ -42,7 +42,7 @@ TEST_F(ThreadsTest, AKernelDoesNotRunOnAThreadThatWasNotPrepared) {
   prepare_compute_thread();
   const auto kernel = make_linear({4, 4, false}, {1, 1, true});
   const Trial trial{{Values(4)}, {Values(16)}, Values(4), {}};
-  prepare(*kernel, trial);
+  const auto prepared = prepare(*kernel, trial);
   on_fresh_thread([&] { EXPECT_THROW(run(*kernel, trial), std::logic_error); });
 }
 
@@ -103,7 +103,7 @@ Outcome alone(const NamedKernel& named) {
     prepare_compute_thread();
     omp_set_num_threads(1);
     const auto kernel = named.make(1);
-    prepare(*kernel, named.trial);
+    const auto prepared = prepare(*kernel, named.trial);
     outcome = run(*kernel, named.element, named.trial);
   });
   return outcome;
@@ -134,7 +134,7 @@ TEST_F(ThreadsTest, FourThreadsAtOnceGiveTheBitsOfOneAlone) {
     const Outcome expected = alone(named);
     prepare_compute_thread();
     const auto kernel = named.make(threads);
-    prepare(*kernel, named.trial);
+    const auto prepared = prepare(*kernel, named.trial);
     EXPECT_EQ(differences(*kernel, named, expected, 25), 0)
         << named.name << " in " << size_of(named.element) << " bytes";
   }
@@ -147,7 +147,7 @@ TEST_F(ThreadsTest, TheNumberOfThreadsThatOpenMpWouldUseChangesNothing) {
       omp_set_num_threads(8);
       prepare_compute_thread();
       const auto kernel = named.make(threads);
-      prepare(*kernel, named.trial);
+      const auto prepared = prepare(*kernel, named.trial);
       EXPECT_EQ(differences(*kernel, named, expected, 5), 0)
           << named.name << " in " << size_of(named.element) << " bytes";
     });

@@ -75,12 +75,12 @@ TEST_F(WeightedBf16Test, ConvolutionsAndLinearLayersSumInFp32) {
   for (const Weighted& it : weighted_kernels()) {
     SCOPED_TRACE(it.name);
     const auto kernel = it.make({.element = Element::bf16});
-    prepare(*kernel, it.trial);
+    const auto prepared = prepare(*kernel, it.trial);
     const Outcome got = run<Bf16>(*kernel, it.trial);
     Trial with_rounded_weight = it.trial;
     with_rounded_weight.parameters[0] = rounded<Bf16>(it.trial.parameters[0]);
     const auto exact_kernel = it.make({});
-    prepare(*exact_kernel, with_rounded_weight);
+    const auto exact_prepared = prepare(*exact_kernel, with_rounded_weight);
     const Outcome exact = run(*exact_kernel, with_rounded_weight);
     expect_near(got.output, exact.output, half_unit, 1e-6F, "output");
     expect_near(got.input_gradients[0], exact.input_gradients[0], half_unit, 1e-6F, "input's gradient");

@@ -18,7 +18,6 @@ class ConvolutionKernel final : public Kernel {
         samples_(shape.samples),
         pixels_(convolution.kernel_height * convolution.kernel_width),
         weights_(convolution.out.channels * pixels_ * in_channels()),
-        weight_(static_cast<std::size_t>(weights_) * sizeof(E)),
         forward_(device.cudnn(0), problem(shape), ConvolutionPass::forward) {
     if (!shape.training) return;
     backward_data_.emplace(device.cudnn(0), problem(shape), ConvolutionPass::backward_data);
@@ -35,18 +34,21 @@ class ConvolutionKernel final : public Kernel {
         std::max({backward_data_->workspace_bytes(), backward_weight_->workspace_bytes(), bias});
     return std::max(bytes, gradient_bytes() + workspace);
   }
-  std::size_t prepared_bytes() const override { return weight_.size(); }
+  std::size_t prepared_bytes(Pass /*pass*/) const override {
+    return static_cast<std::size_t>(weights_) * sizeof(E);
+  }
 
   // From [out, in, row, column] to [out, row, column, in].
-  void prepare(std::array<const float*, max_parameters> parameters) override {
+  void prepare(Pass /*pass*/, std::array<const float*, max_parameters> parameters,
+               std::byte* memory) override {
     transpose(device_.runner(0), parameters[0], convolution_.out.channels, in_channels(), pixels_,
-              reinterpret_cast<E*>(weight_.data()));
+              reinterpret_cast<E*>(memory));
+    weight_ = memory;
   }
 
   void forward(const ForwardArguments& arguments) const override {
     const int thread = arguments.position.thread;
-    forward_.run(device_.cudnn(thread), arguments.inputs[0], weight_.data(), arguments.output,
-                 arguments.scratch);
+    forward_.run(device_.cudnn(thread), arguments.inputs[0], weight_, arguments.output, arguments.scratch);
     if (!convolution_.bias) return;
     add_bias(device_.runner(thread), arguments.parameters[1], rows(), convolution_.out.channels,
              static_cast<E*>(arguments.output));
@@ -58,7 +60,7 @@ class ConvolutionKernel final : public Kernel {
     auto* gradient = reinterpret_cast<float*>(arguments.scratch);
     std::byte* workspace = arguments.scratch + gradient_bytes();
     if (arguments.input_gradients[0] != nullptr) {
-      backward_data_.value().run(device_.cudnn(thread), arguments.output_gradient, weight_.data(),
+      backward_data_.value().run(device_.cudnn(thread), arguments.output_gradient, weight_,
                                  arguments.input_gradients[0], workspace);
     }
     backward_weight_.value().run(device_.cudnn(thread), arguments.output_gradient, arguments.inputs[0],
@@ -86,7 +88,7 @@ class ConvolutionKernel final : public Kernel {
   std::int64_t samples_;
   std::int64_t pixels_;  // of the window
   std::int64_t weights_;
-  DeviceBuffer weight_;  // as cuDNN reads it
+  const std::byte* weight_ = nullptr;  // as cuDNN reads it
   ConvolutionPlan forward_;
   std::optional<ConvolutionPlan> backward_data_, backward_weight_;
 };

@@ -41,22 +41,21 @@ template <class E>
 class LinearKernel final : public Kernel {
  public:
   LinearKernel(const Device& device, const Linear& linear, const KernelShape& shape)
-      : device_(device),
-        linear_(linear),
-        samples_(shape.samples),
-        tf32_(device.tf32() && shape.training),
-        weight_(is_fp32 ? 0 : static_cast<std::size_t>(linear.in * linear.out) * sizeof(E)) {}
+      : device_(device), linear_(linear), samples_(shape.samples), tf32_(device.tf32() && shape.training) {}
 
   std::size_t scratch_bytes() const override {
     return linear_.bias ? sum_rows_scratch_bytes(samples_, linear_.out) : 0;
   }
-  std::size_t prepared_bytes() const override { return weight_.size(); }
+  std::size_t prepared_bytes(Pass /*pass*/) const override {
+    return is_fp32 ? 0 : static_cast<std::size_t>(linear_.in * linear_.out) * sizeof(E);
+  }
 
-  void prepare(std::array<const float*, max_parameters> parameters) override {
+  void prepare(Pass /*pass*/, std::array<const float*, max_parameters> parameters,
+               std::byte* memory) override {
     if constexpr (!is_fp32) {
-      convert(device_.runner(0), parameters[0], reinterpret_cast<E*>(weight_.data()),
-              linear_.in * linear_.out);
+      convert(device_.runner(0), parameters[0], reinterpret_cast<E*>(memory), linear_.in * linear_.out);
     }
+    weight_ = memory;
   }
 
   void forward(const ForwardArguments& arguments) const override {
@@ -96,14 +95,14 @@ class LinearKernel final : public Kernel {
   }
   const void* weight(const std::array<const float*, max_parameters>& parameters) const {
     if constexpr (is_fp32) return parameters[0];
-    return weight_.data();
+    return weight_;
   }
 
   const Device& device_;
   Linear linear_;
   std::int64_t samples_;
   bool tf32_;
-  DeviceBuffer weight_;  // as products read it, where it is not fp32
+  const std::byte* weight_ = nullptr;  // as products read it, where it is not fp32
 };
 
 }  // namespace
