@@ -123,7 +123,6 @@ struct Model::Impl {
   Plan::Loss loss(std::int64_t global, double smoothing) const;
   BatchSums meet_loss(Communicator& comm, const BatchInput& batch);
   std::vector<AffineStorage> running_affines(std::size_t entry);
-  std::string first_bad_gradient();
 
   ModelOptions options;
   const Device& device;
@@ -320,11 +319,11 @@ std::vector<AffineStorage> Model::Impl::running_affines(std::size_t entry) {
   return affines;
 }
 
-std::string Model::Impl::first_bad_gradient() {
-  const std::span<const float> gradients = summed.on_device();
-  if (device.all_finite(gradients)) return "";
-  for (const Parameter& parameter : parameters.all()) {
-    if (!device.all_finite(gradients.subspan(parameter.offset, parameter.count()))) return parameter.name;
+std::string Model::first_not_finite(std::span<const float> values) const {
+  const Device& device = impl_->device;
+  if (device.all_finite(values)) return "";
+  for (const Parameter& parameter : parameters()) {
+    if (!device.all_finite(values.subspan(parameter.offset, parameter.count()))) return parameter.name;
   }
   return "";
 }
@@ -359,7 +358,7 @@ BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const 
     throw DivergedError(fmt::format("step {}: the loss behind the last layer, '{}', is {}", step + 1,
                                     it.graph.nodes.back().layer->name(), sums.loss));
   }
-  if (const std::string bad = it.first_bad_gradient(); !bad.empty()) {
+  if (const std::string bad = first_not_finite(device_gradients()); !bad.empty()) {
     throw DivergedError(fmt::format("step {}: the gradient of '{}' is not finite", step + 1, bad));
   }
   return sums;

@@ -97,6 +97,8 @@ class Model {
   const Device& device() const;
   std::span<float> device_arena();
   std::span<float> device_gradients();
+  // The first parameter of which the part of an array like these is not finite; empty: all are.
+  std::string first_not_finite(std::span<const float> values) const;
   std::vector<Range> gradient_tensors()
       const;  // what a GradientReducer is made with: bucketed tensors, contiguous
 

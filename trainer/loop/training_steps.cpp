@@ -5,7 +5,6 @@
 #include <span>
 
 #include "comm/base/error.h"
-#include "layers/ops/device.h"
 #include "trainer/loop/digests.h"
 #include "trainer/optim/clip.h"
 #include "trainer/optim/schedule.h"
@@ -60,15 +59,12 @@ void TrainingSteps::train_on(const LoadedBatch& batch) {
 // Of a step that is not counted yet.
 void TrainingSteps::check_weights() const {
   Model& model = session_.model();
-  const std::span<const float> arena = model.device_arena();
-  if (model.device().all_finite(arena)) return;
-  for (const Parameter& parameter : model.parameters()) {
-    if (model.device().all_finite(arena.subspan(parameter.offset, parameter.count()))) continue;
-    throw DivergedError(
-        fmt::format("step {}: {} is no longer finite, the first such tensor of the model; nothing was saved "
-                    "from it. A smaller optimizer.lr or a longer schedule.warmup_epochs may help",
-                    step() + 1, parameter.name));
-  }
+  const std::string bad = model.first_not_finite(model.device_arena());
+  if (bad.empty()) return;
+  throw DivergedError(
+      fmt::format("step {}: {} is no longer finite, the first such tensor of the model; nothing was saved "
+                  "from it. A smaller optimizer.lr or a longer schedule.warmup_epochs may help",
+                  step() + 1, bad));
 }
 
 // All workers have heard of the divergence, so all of them undo the step.
