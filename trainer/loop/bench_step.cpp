@@ -76,9 +76,7 @@ BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFa
                          const TrainingData* training)
     : comm_(comm), clipping_(config.optimizer) {
   require_equal_hosts(comm);
-  std::shared_ptr<const Device> device;
-  agree(comm, "device", [&] { device = open_device(config); });
-  if (device) require_equal_devices(comm, device->fingerprint());
+  const std::shared_ptr<const Device> device = open_alike(comm, config);
   const MemoryLimit limit = memory_limit(comm, config, device.get());
   agree(comm, "model", [&] {
     require_precision(config);

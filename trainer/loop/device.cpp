@@ -14,8 +14,7 @@ void require_device(ComputeOn device) {
   if (!has_cuda()) {
     throw UsageError(
         "device is gpu, but this build has no CUDA: configure with cmake --preset cuda "
-        "(scripts/cuda_toolkit.sh "
-        "brings what that needs), or set device: cpu");
+        "(scripts/cuda_toolkit.sh brings what that needs), or set device: cpu");
   }
   if (gpus_here() == 0) {
     throw UsageError(fmt::format(
@@ -49,6 +48,13 @@ CommConfig transport_of(const Config& config) {
 std::shared_ptr<const Device> open_device(const Config& config) {
   if (config.device == ComputeOn::cpu) return nullptr;
   return open_gpu({.threads = config.threads, .tf32 = config.precision == Precision::tf32});
+}
+
+std::shared_ptr<const Device> open_alike(Communicator& comm, const Config& config, const OpenDevice& open) {
+  std::shared_ptr<const Device> device;
+  agree(comm, "device", [&] { device = open(config); });
+  if (device) require_equal_devices(comm, device->fingerprint());
+  return device;
 }
 
 void require_equal_devices(Communicator& comm, const std::string& fingerprint) {

@@ -29,6 +29,9 @@ CommConfig transport_of(const Config& config);
 using OpenDevice = std::function<std::shared_ptr<const Device>(const Config&)>;
 std::shared_ptr<const Device> open_device(const Config& config);
 
+// Collective: opens every worker's device. Throws on all workers where one cannot, or where they differ.
+std::shared_ptr<const Device> open_alike(Communicator& comm, const Config& config,
+                                         const OpenDevice& open = open_device);
 // Collective. Throws UsageError on all workers where what they train on differs in what the bits of a result
 // depend on.
 void require_equal_devices(Communicator& comm, const std::string& fingerprint);

@@ -105,9 +105,7 @@ Inputs open_inputs(Communicator& comm, const Config& config) {
 Session::Session(Communicator& comm, const Config& config, Inputs inputs, const OpenDevice& open)
     : config_(config), inputs_(std::move(inputs)) {
   if (config.train.early_stopping.patience > 0) counters_.early_stopping.emplace();
-  std::shared_ptr<const Device> device;
-  agree(comm, "device", [&] { device = open(config); });
-  if (device) require_equal_devices(comm, device->fingerprint());
+  const std::shared_ptr<const Device> device = open_alike(comm, config, open);
   const MemoryLimit limit = memory_limit(comm, config, device.get());
   std::size_t needed = 0;
   agree(comm, "model", [&] {
