@@ -113,6 +113,17 @@ class Device : public GradientMemory {
                           const SgdScalars& scalars, std::int64_t count) const = 0;
   virtual void update_adamw(float* parameters, const float* gradients, float* mean, float* square,
                             const AdamWScalars& scalars, std::int64_t count) const = 0;
+
+ protected:
+  // Values as what with_element visits.
+  template <class E>
+  static const E* as(E /*element*/, const void* values) {
+    return static_cast<const E*>(values);
+  }
+  template <class E>
+  static E* as(E /*element*/, void* values) {
+    return static_cast<E*>(values);
+  }
 };
 
 // This machine's processor.

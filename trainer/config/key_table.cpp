@@ -398,8 +398,7 @@ std::vector<Key> compute_keys() {
       on_gpus(word<Config, ComputeOn>(
           "device", FIELD(device), devices,
           "what trains: processors, or one GPU of NVIDIA's a worker, in a build with CUDA; the two give "
-          "other "
-          "bits. Whatever trained a model, evaluate, predict and export use it on a processor")),
+          "other bits. Whatever trained a model, evaluate, predict and export use it on a processor")),
       free(whole<Config>("threads", FIELD(threads), Whole{1, 1024},
                          "computing threads of a worker; of one with a GPU, as many queues there"),
            {"num_threads"}),
@@ -409,8 +408,7 @@ std::vector<Key> compute_keys() {
               "numbers in which training keeps activations and their gradients, and which convolutions and "
               "linear layers multiply; weights, optimizer, statistics, the loss and all sums are in fp32 or "
               "better, and so are evaluations. bf16 needs a processor with AVX-512, or a GPU; tf32, for "
-              "GPUs, rounds "
-              "what is multiplied to 10 bits and keeps fp32"),
+              "GPUs, rounds what is multiplied to 10 bits and keeps fp32"),
           {"dtype"}),
   };
 }

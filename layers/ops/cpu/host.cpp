@@ -158,14 +158,6 @@ class Host final : public Device {
   }
 
  private:
-  template <class E>
-  static const E* as(E /*element*/, const void* values) {
-    return static_cast<const E*>(values);
-  }
-  template <class E>
-  static E* as(E /*element*/, void* values) {
-    return static_cast<E*>(values);
-  }
   static void copy_bytes(void* to, const void* from, std::size_t bytes) {
     if (bytes > 0 && to != from) std::memcpy(to, from, bytes);
   }

@@ -197,14 +197,6 @@ class Operations final : public lockstep::Device {
   static norm::Constants constants(const lockstep::norm::Affine& affine) {
     return {affine.mean.data(), affine.inverse_deviation.data(), affine.scale.data(), affine.shift.data()};
   }
-  template <class E>
-  static const E* as(E /*element*/, const void* values) {
-    return static_cast<const E*>(values);
-  }
-  template <class E>
-  static E* as(E /*element*/, void* values) {
-    return static_cast<E*>(values);
-  }
 
   // Takes the next parts, which are those of `node`, and answers where its value lies: in the first of them.
   float* fold_parts(Range node, std::span<const Part<float>>& parts, std::int64_t count) const {
