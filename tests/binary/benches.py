@@ -50,6 +50,27 @@ def step_runs_on_the_data_set(room):
 
 
 @cases
+def step_tells_a_ratio_to_another_setting(_):
+    told = bench_json("step", "--model", "mlp", "--batch", "16", "--against", "batch.shards=2", workers=2)
+    expect(0 < told["min"] <= told["low"] <= told["ratio"] <= told["high"] <= told["max"], told)
+    expect((told["against"], told["shards"], told["workers"]) == ("batch.shards=2", 8, 2), told)
+    expect(told["configured_ms"] > 0 and told["against_ms"] > 0, told)
+
+
+@cases
+def step_against_what_cannot_take_turns(_):
+    for setting, workers, words in [
+        ("batch.shard=2", 1, "batch.shards"),
+        ("batch.shards=1", 2, "every worker needs a shard"),
+        ("comm.backend=threads", 2, "the same communicator"),
+    ]:
+        told = run("bench", "step", "--model", "mlp", "--against", setting, workers=workers)
+        expect(told.code == USAGE and words in told.err, f"code {told.code}: {told.err}")
+    told = run("bench", "step", "--model", "mlp", "--data", "--against", "batch.shards=2")
+    expect(told.code == USAGE and "--data" in told.err and "--against" in told.err, told.err)
+
+
+@cases
 def peak_tells_all_primitives(_):
     told = bench_json("peak", "--model", "cnn", "--batch", "17", "--set", "batch.shards=2", workers=2)
     expect(0 < told["min"] <= told["ratio"] <= told["max"], told)

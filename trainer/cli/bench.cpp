@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <iterator>
@@ -26,7 +27,7 @@ struct Kind {
   std::string purpose;
   std::string example;
   bool of_a_model;  // else of the exchange between processes alone
-  bool reads_data;  // if told to
+  bool a_step;      // of training: on real images, or against another setting, if told to
   bool alone;       // one worker, of one thread
   std::string (*run)(Communicator& comm, const Bench& bench);
 };
@@ -36,11 +37,14 @@ const std::array<Kind, 5>& kinds() {
       {"step",
        "Measures training steps on random images in memory: forward, backward, exchange and update, without "
        "reading data. With --data on the images of the configuration's data set instead, read, decoded and "
-       "augmented by data.threads threads a worker while the step before computes.",
+       "augmented by data.threads threads a worker while the step before computes. With --against in turn "
+       "with steps that have another setting, in many short windows, and tells how many times the one take "
+       "the other.",
        "lockstep bench step --model cnn --batch 256\n"
        "mpirun -n 2 lockstep bench step --model resnet20 --json\n"
        "mpirun -n 2 lockstep bench step --data --model resnet20 --set data.dataset=cifar10 --set "
-       "data.path=cifar",
+       "data.path=cifar\n"
+       "mpirun -n 2 lockstep bench step --model resnet20 --against comm.check_order=false",
        true, true, false, bench_step},
       {"peak",
        "Measures the bare primitives of the model's convolutions and linear layers, forward and backward, "
@@ -88,9 +92,10 @@ Usage usage(const Kind& kind) {
     usage.options.push_back({"model", "NAME", "the same as --set model.name=NAME"});
     usage.options.push_back({"batch", "GLOBAL", "the same as --set batch.global=GLOBAL"});
     if (!kind.alone) usage.options.push_back(workers_option());
-    if (kind.reads_data) {
-      usage.synopsis += " [--data]";
+    if (kind.a_step) {
+      usage.synopsis += " [--data | --against key=value]";
       usage.options.push_back({"data", "", "on the images of data.dataset, as training reads them"});
+      usage.options.push_back({"against", "key=value", "in turn with steps that have this setting instead"});
     }
   } else {
     usage.synopsis = "[CONFIG.yaml] [--set key=value]... [--json]";
@@ -110,10 +115,12 @@ bool large_images(const std::string& model) {
   return model == "resnet18" || model == "resnet34" || model == "resnet50";
 }
 
-Config configuration(const Arguments& arguments) {
+// With `more` settings behind those of the command line.
+Config configuration(const Arguments& arguments, const std::vector<std::string>& more = {}) {
   std::vector<std::string> settings = arguments.values("set");
   if (const auto model = arguments.value("model")) settings.push_back("model.name=" + *model);
   if (const auto batch = arguments.value("batch")) settings.push_back("batch.global=" + *batch);
+  settings.insert(settings.end(), more.begin(), more.end());
   if (!arguments.operands().empty()) return load_config(arguments.operands()[0], settings);
   const Config plain = parse_config("{}", "defaults", settings);
   return large_images(plain.model.name) ? parse_config("batch: {global: 16}", "defaults", settings) : plain;
@@ -147,6 +154,20 @@ void require_processes(const Kind& kind, const Workers& workers) {
                   kind.name, program_name()));
 }
 
+std::optional<Bench::Against> against(const Arguments& arguments, const Config& config) {
+  const auto setting = arguments.value("against");
+  if (!setting) return std::nullopt;
+  const Config other = configuration(arguments, {*setting});
+  if (other.comm.backend != config.comm.backend || other.device != config.device) {
+    throw UsageError(
+        fmt::format("bench step --against {}: both steps exchange over the same communicator; "
+                    "measure them one after another",
+                    in_quotes(*setting)));
+  }
+  choose_workers(other, requested_workers(arguments));
+  return Bench::Against{*setting, other, images(other)};
+}
+
 }  // namespace
 
 std::string model_name(const Config& config) {
@@ -156,6 +177,13 @@ std::string model_name(const Config& config) {
 Spread spread(std::vector<double> values) {
   std::ranges::sort(values);
   return {values[values.size() / 2], values.front(), values.back()};
+}
+
+Interval interval_of_median(std::vector<double> values) {
+  std::ranges::sort(values);
+  const auto count = static_cast<double>(values.size());
+  const auto rank = static_cast<std::size_t>(std::max(count / 2 - 0.98 * std::sqrt(count), 1.0));
+  return {values[rank - 1], values[values.size() - rank]};
 }
 
 std::vector<double> ratios(const std::vector<double>& above, const std::vector<double>& below) {
@@ -173,17 +201,19 @@ int run_bench(const std::vector<std::string>& arguments) {
   const Kind& kind = kind_named(name);
   const auto options = parse_arguments(usage(kind), {arguments.begin() + 1, arguments.end()});
   if (!options) return 0;
+  require_exclusive(usage(kind), *options, "data", "against");
 
   const Config config = configuration(*options);
-  const Bench bench{.config = config,
-                    .input = images(config),
-                    .json = options->has("json"),
-                    .real_data = kind.reads_data && options->has("data")};
+  Bench bench{.config = config,
+              .input = images(config),
+              .json = options->has("json"),
+              .real_data = kind.a_step && options->has("data")};
   if (kind.alone) require_one_worker("bench " + kind.name);
   const Workers workers = choose_workers(config, requested_workers(*options));
+  if (kind.a_step) bench.against = against(*options, config);
   if (!kind.of_a_model) require_processes(kind, workers);
   run_workers(workers, transport_of(config), [&](Communicator& comm) {
-    const std::string report = kind.run(comm, bench);
+    const std::string report = bench.against ? bench_against(comm, bench) : kind.run(comm, bench);
     if (comm.rank() == 0) fmt::print("{}\n", report);
   });
   return 0;

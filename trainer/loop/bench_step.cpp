@@ -74,7 +74,7 @@ TrainingData open_training_data(Communicator& comm, const Config& config) {
 
 BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFacts& input,
                          const TrainingData* training)
-    : comm_(comm), clipping_(config.optimizer) {
+    : comm_(comm), check_order_(config.comm.check_order), clipping_(config.optimizer) {
   require_equal_hosts(comm);
   const std::shared_ptr<const Device> device = open_alike(comm, config);
   const MemoryLimit limit = memory_limit(comm, config, device.get());
@@ -115,6 +115,7 @@ const BatchInput& BenchedStep::next() {
 
 double BenchedStep::seconds(std::int64_t steps) {
   return seconds_together(comm_, [&] {
+    comm_.set_check_order(check_order_);
     for (const std::int64_t end = step_ + steps; step_ < end; ++step_) {
       model_->train_step(comm_, *reducer_, next(), step_);
       clip_gradients(clipping_, model_->device_gradients(), model_->device());

@@ -53,6 +53,7 @@ class BenchedStep {
   const BatchInput& next();
 
   Communicator& comm_;
+  bool check_order_;
   OptimizerConfig clipping_;
   std::optional<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
