@@ -27,19 +27,19 @@ struct GradientReducer::Room {
 };
 
 struct GradientReducer::Bucket {
+  std::string name;
   // What a round leaves to the next: ranges[0] is the bucket, ranges[r + 1] is the piece of ranges[r] that
   // this worker sums in round r, or all of it where everybody does.
   std::vector<Range> ranges;
   bool goes_whole = false;
   Room packed;                 // what this worker sends, where its nodes are several
-  std::vector<Room> received;  // of each round: its piece of every present node, in order
+  std::vector<Room> received;  // of each round: its piece of the others' present nodes, in order
+  std::vector<float*> own;     // of each round: its piece of its own ones, in what it sends
   Pending scatter;
   Pending gather;
   // Rounds of each; a gather's go backwards.
   std::size_t scatters_started = 0, folded = 0;
   std::size_t gathers_started = 0, gathered = 0;
-
-  std::string name() const { return fmt::format("gradients [{}, {})", ranges[0].begin, ranges[0].end); }
 };
 
 GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, std::vector<Range> tensors,
@@ -53,11 +53,13 @@ GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, 
       rounds_(plan_rounds(layout, options.most_at_once)) {
   for (const Range elements : plan_buckets(tensors_, options_.bucket_bytes / sizeof(float))) {
     Bucket& bucket = buckets_.emplace_back();
+    bucket.name = fmt::format("gradients [{}, {})", elements.begin, elements.end);
     bucket.goes_whole = length(elements) * sizeof(float) <= options_.small_bytes;
     bucket.ranges.push_back(elements);
     for (const Round& round : rounds_)
       bucket.ranges.push_back(piece(bucket, round, bucket.ranges.back(), round.self));
     bucket.received.resize(rounds_.size());
+    bucket.own.resize(rounds_.size());
   }
   ready_tensors_ = tensors_.size();
   released_ = scattered_ = folded_ = gathering_ = gathered_ = buckets_.size();
@@ -162,35 +164,35 @@ Range GradientReducer::piece(const Bucket& bucket, const Round& round, Range ran
 }
 
 void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
+  const std::span<float> values = outgoing(bucket, number);
+  bucket.own[number] = values.data();
   if (layout_.workers() == 1) return;
-  const std::string name = bucket.name();
-  const TraceSpan span(comm_.trace(), "reduce", name, "send");
+  const TraceSpan span(comm_.trace(), "reduce", bucket.name, "send");
   const Round& round = rounds_[number];
   const std::size_t own_nodes = round.nodes(round.self, present_).size();
-  const std::span<const float> values = outgoing(bucket, number);
   const std::size_t count = length(bucket.ranges[number + 1]);
   std::vector<Outgoing<float>> out;
   std::vector<Incoming<float>> in;
   std::size_t sent = 0;
   std::size_t total = 0;
   for (std::size_t member = 0; member < round.members.size(); ++member) {
-    total += round.nodes(member, present_).size() * count;
+    if (member != round.self) total += round.nodes(member, present_).size() * count;
   }
-  std::span<float> left = room(bucket.received[number], total);
+  std::span<float> left = room(bucket.received[number], std::max(total, count));  // and for their sum
   for (std::size_t member = 0; member < round.members.size(); ++member) {
     const std::size_t theirs = own_nodes * length(piece(bucket, round, bucket.ranges[number], member));
-    const std::span<const float> piece_for = values.subspan(bucket.goes_whole ? 0 : sent, theirs);
-    const std::span<float> place = left.first(round.nodes(member, present_).size() * count);
+    const std::span<float> piece_for = values.subspan(bucket.goes_whole ? 0 : sent, theirs);
     sent += theirs;
-    left = left.subspan(place.size());
     if (member == round.self) {
-      memory_.copy(piece_for.data(), place.data(), piece_for.size());
-    } else {
-      out.push_back({round.members[member].rank, piece_for});
-      in.push_back({round.members[member].rank, place});
+      bucket.own[number] = piece_for.data();
+      continue;
     }
+    const std::span<float> place = left.first(round.nodes(member, present_).size() * count);
+    left = left.subspan(place.size());
+    out.push_back({round.members[member].rank, piece_for});
+    in.push_back({round.members[member].rank, place});
   }
-  bucket.scatter = comm_.exchange(Lane::scatter, name, out, in);
+  bucket.scatter = comm_.exchange(Lane::scatter, bucket.name, out, in);
 }
 
 std::span<float> GradientReducer::room(Room& room, std::size_t count) const {
@@ -199,7 +201,7 @@ std::span<float> GradientReducer::room(Room& room, std::size_t count) const {
 }
 
 // Piece by piece, in each the present nodes in order: as it lies in memory where there is one node.
-std::span<const float> GradientReducer::outgoing(Bucket& bucket, std::size_t number) const {
+std::span<float> GradientReducer::outgoing(Bucket& bucket, std::size_t number) const {
   const Range range = bucket.ranges[number];
   if (number > 0) return room(bucket.received[number - 1], length(range));
   const Round& round = rounds_.front();
@@ -221,8 +223,7 @@ std::span<const float> GradientReducer::outgoing(Bucket& bucket, std::size_t num
 
 // Sums the own piece: to where the next round sends it from, or it is wanted.
 void GradientReducer::fold(Bucket& bucket, std::size_t number) {
-  const std::string name = bucket.name();
-  const TraceSpan span(comm_.trace(), "reduce", name, "fold");
+  const TraceSpan span(comm_.trace(), "reduce", bucket.name, "fold");
   const Round& round = rounds_[number];
   const Range range = bucket.ranges[number + 1];
   const bool last = number + 1 == rounds_.size();
@@ -230,8 +231,10 @@ void GradientReducer::fold(Bucket& bucket, std::size_t number) {
   if (tree.empty()) return;
   float* const received = bucket.received[number].floats.get();
   std::vector<Part<float>> parts;
-  float* values = layout_.workers() == 1 ? arenas_[0] + range.begin : received;
+  float* others = received;
   for (std::size_t member = 0; member < round.members.size(); ++member) {
+    float* own = bucket.own[number];
+    float*& values = member == round.self ? own : others;
     for (const Range node : round.nodes(member, present_)) {
       parts.push_back({node, values});
       values += length(range);
@@ -255,7 +258,7 @@ void GradientReducer::gather(Bucket& bucket, std::size_t number) {
     out.push_back({round.members[member].rank, sums(round.self)});
     in.push_back({round.members[member].rank, sums(member)});
   }
-  bucket.gather = comm_.exchange(Lane::gather, bucket.name(), out, in);
+  bucket.gather = comm_.exchange(Lane::gather, bucket.name, out, in);
 }
 
 }  // namespace lockstep

@@ -41,8 +41,8 @@ class GradientReducer {
   const std::vector<Range>& nodes() const { return nodes_; }
 
   // Begins a step. arenas[i] is the gradient arena of nodes()[i], `out` the sum; all as long as the tensors
-  // together, and all left alone by the caller from `ready` of a tensor to the end of `finish`. `out` may be
-  // arenas[0]. `present`: shards that have samples, at least one.
+  // together, and all left alone by the caller from `ready` of a tensor to the end of `finish`, when only
+  // `out` holds what it should. `out` may be arenas[0]. `present`: shards that have samples, at least one.
   void begin(std::span<float* const> arenas, float* out, std::int64_t present);
   // Tensor `index` is final in all arenas. Called in index order.
   void ready(std::size_t index);
@@ -62,7 +62,7 @@ class GradientReducer {
   bool advance_gather(bool waits);
   void scatter(Bucket& bucket, std::size_t number);
   std::span<float> room(Room& room, std::size_t count) const;
-  std::span<const float> outgoing(Bucket& bucket, std::size_t number) const;
+  std::span<float> outgoing(Bucket& bucket, std::size_t number) const;
   void fold(Bucket& bucket, std::size_t number);
   void gather(Bucket& bucket, std::size_t number);
 

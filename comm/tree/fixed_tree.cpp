@@ -36,14 +36,15 @@ class Parts {
   std::size_t next_ = 0;
 };
 
-// The sum of `count` elements from `at` on: a known value itself, or computed into `out`. `scratch` has a
-// block for each level below.
+// The sum of `count` elements from `at` on: a known value itself, or computed into `out`, which is written
+// last and so may be where a known value lies. `scratch` has two blocks of `count` for each level below.
 const float* sum_block(Range node, Parts<const float>& parts, std::size_t at, std::size_t count, float* out,
                        float* scratch) {
   if (const auto known = parts.take(node)) return *known + at;
   const std::int64_t middle = split(node);
-  const float* left = sum_block({node.begin, middle}, parts, at, count, out, scratch);
-  const float* right = sum_block({middle, node.end}, parts, at, count, scratch, scratch + block_elements);
+  float* const below = scratch + 2 * count;
+  const float* left = sum_block({node.begin, middle}, parts, at, count, scratch, below);
+  const float* right = sum_block({middle, node.end}, parts, at, count, scratch + count, below);
   for (std::size_t i = 0; i < count; ++i) out[i] = left[i] + right[i];
   return out;
 }
@@ -90,7 +91,7 @@ void fold_sums(Range node, std::int64_t present, const std::function<const float
 }
 
 void fold_sums(Range node, std::span<const Part<const float>> parts, float* out, std::size_t count) {
-  std::vector<float> scratch(depth(node) * block_elements);
+  std::vector<float> scratch(2 * depth(node) * std::min(block_elements, count));
   for (std::size_t at = 0; at < count; at += block_elements) {
     const std::size_t length = std::min(block_elements, count - at);
     Parts<const float> walk(parts);

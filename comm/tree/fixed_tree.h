@@ -30,8 +30,8 @@ Range present_part(Range node, std::int64_t present);
 using Combine = std::function<void(Range left_node, double* left, Range right_node, const double* right)>;
 
 // Elementwise sum of the present leaves of `node`, in the tree's order: out[i] = Σ leaf(shard)[i].
-// Shards from `present` on are absent. `leaf` answers a shard's `count` elements; `out` may be one of them
-// only if node is that single shard. Writes nothing where all of `node` is absent.
+// Shards from `present` on are absent. `leaf` answers a shard's `count` elements; `out` may be one of them.
+// Writes nothing where all of `node` is absent.
 void fold_sums(Range node, std::int64_t present, const std::function<const float*(std::int64_t)>& leaf,
                float* out, std::size_t count);
 
@@ -43,7 +43,7 @@ struct Part {
 };
 
 // The same sum where the values of some nodes are known already: `parts` are nodes of the tree, in order, cut
-// to their present shards, and cover the present shards of `node`. `out` may be the first part's values.
+// to their present shards, and cover the present shards of `node`. `out` may be the values of any part.
 void fold_sums(Range node, std::span<const Part<const float>> parts, float* out, std::size_t count);
 
 // Folds `parts` (as above) with `combine`, in place, and answers where the value of `node` lies: in the first
