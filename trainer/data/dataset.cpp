@@ -84,8 +84,8 @@ Datasets open_cifar10(const DataConfig& config) {
   return {train, nullptr, test, names, {}};
 }
 
-Datasets open_pictures(const DataConfig& config) {
-  ImageFolderDatasets read = open_image_folder(required_path(config, "image_folder"), config);
+Datasets open_pictures(const DataConfig& config, const Meanwhile& meanwhile) {
+  ImageFolderDatasets read = open_image_folder(required_path(config, "image_folder"), config, meanwhile);
   return {read.train, read.validation, read.test, std::move(read.class_names), std::move(read.skipped)};
 }
 
@@ -98,7 +98,7 @@ Datasets open_synthetic(const SyntheticConfig& config) {
           {}};
 }
 
-Datasets open_whole(const DataConfig& config) {
+Datasets open_whole(const DataConfig& config, const Meanwhile& meanwhile) {
   switch (config.dataset) {
     case DataConfig::Dataset::fashion_mnist:
       return open_fashion_mnist(config);
@@ -107,7 +107,7 @@ Datasets open_whole(const DataConfig& config) {
     case DataConfig::Dataset::cifar10:
       return open_cifar10(config);
     case DataConfig::Dataset::image_folder:
-      return open_pictures(config);
+      return open_pictures(config, meanwhile);
     case DataConfig::Dataset::synthetic:
       return open_synthetic(config.synthetic);
   }
@@ -168,8 +168,8 @@ std::uint64_t Dataset::hash(std::int64_t index, std::uint64_t before) const {
   return hash64(std::as_bytes(std::span(&label, 1)), hash64(std::as_bytes(std::span(pixels)), before));
 }
 
-Datasets open_datasets(const DataConfig& config, std::uint64_t seed) {
-  Datasets datasets = open_whole(config);
+Datasets open_datasets(const DataConfig& config, std::uint64_t seed, const Meanwhile& meanwhile) {
+  Datasets datasets = open_whole(config, meanwhile);
   if (datasets.class_names.empty()) datasets.class_names = numbered(datasets.train->classes());
   if (config.validation > 0) split_validation(datasets, config.validation, seed);
   return datasets;

@@ -10,6 +10,7 @@
 #include "layers/tensor/shape.h"
 #include "trainer/config/schema.h"
 #include "trainer/data/images/region.h"
+#include "trainer/data/meanwhile.h"
 
 namespace lockstep {
 
@@ -43,7 +44,8 @@ struct Datasets {
 // Opens what the configuration names. The validation split is the same pure function of the seed on every
 // worker: floor(data.validation × size) samples of the training set, in the data set's order. Throws
 // DataError naming the file, what is wrong with it, and what was expected.
-Datasets open_datasets(const DataConfig& config, std::uint64_t seed);
+Datasets open_datasets(
+    const DataConfig& config, std::uint64_t seed, const Meanwhile& meanwhile = [] {});
 
 // Images without labels, of one file, for inference: classes() is 0 and every label is -1. Those of an IDX
 // file as they are; a picture (PNG or JPEG, told by its content) as one image that is made to fit `shape`, as

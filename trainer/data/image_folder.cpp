@@ -117,10 +117,12 @@ std::vector<std::string> class_folders(const fs::path& folder) {
 }
 
 // The pictures below a folder, by their paths from `root`.
-std::vector<std::string> pictures_below(const fs::path& root, const fs::path& folder) {
+std::vector<std::string> pictures_below(const fs::path& root, const fs::path& folder,
+                                        const Meanwhile& meanwhile) {
   std::vector<std::string> paths;
   look_into(folder, [&] {
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
+      meanwhile();
       if (!has_name_of_picture(entry.path()) || entry.is_directory()) continue;
       paths.push_back(entry.path().lexically_relative(root).generic_string());
     }
@@ -145,7 +147,7 @@ std::vector<std::string> read_classes(const fs::path& train) {
 }
 
 std::vector<Picture> read_half(const fs::path& root, const std::string& half,
-                               const std::vector<std::string>& classes) {
+                               const std::vector<std::string>& classes, const Meanwhile& meanwhile) {
   std::vector<Picture> pictures;
   for (const std::string& name : class_folders(root / half)) {
     const auto known = std::ranges::lower_bound(classes, name);
@@ -154,7 +156,7 @@ std::vector<Picture> read_half(const fs::path& root, const std::string& half,
       throw DataError(fmt::format("{}: {} has no such class", folder, (root / "train").string()));
     }
     const auto label = static_cast<std::int32_t>(known - classes.begin());
-    std::vector<std::string> paths = pictures_below(root, root / half / name);
+    std::vector<std::string> paths = pictures_below(root, root / half / name, meanwhile);
     if (paths.empty()) {
       throw DataError(fmt::format("{}: has no picture (.jpg, .jpeg or .png)", folder));
     }
@@ -168,18 +170,20 @@ std::vector<Picture> read_half(const fs::path& root, const std::string& half,
 }
 
 // Leaves out what cannot be decoded, and tells why.
-std::vector<Picture> without_corrupt(const ImageFolder& all, int threads, std::vector<std::string>& skipped) {
+std::vector<Picture> without_corrupt(const ImageFolder& all, int threads, const Meanwhile& meanwhile,
+                                     std::vector<std::string>& skipped) {
   std::vector<std::string> wrong(static_cast<std::size_t>(all.size()));
   std::vector<std::vector<std::uint8_t>> pixels(
       static_cast<std::size_t>(threads),
       std::vector<std::uint8_t>(static_cast<std::size_t>(all.shape().elements())));
-  for_each_index(all.size(), threads, [&](std::size_t thread, std::int64_t index) {
+  const auto decode = [&](std::size_t thread, std::int64_t index) {
     try {
       all.get(index, pixels[thread]);
     } catch (const DataError& error) {
       wrong[static_cast<std::size_t>(index)] = error.what();
     }
-  });
+  };
+  for_each_index(all.size(), threads, decode, meanwhile);
   std::vector<Picture> good;
   for (std::int64_t index = 0; index < all.size(); ++index) {
     std::string& what = wrong[static_cast<std::size_t>(index)];
@@ -194,8 +198,11 @@ std::vector<Picture> without_corrupt(const ImageFolder& all, int threads, std::v
 
 class Opener {
  public:
-  Opener(fs::path root, const DataConfig& config)
-      : root_(std::move(root)), config_(config), classes_(read_classes(require("train"))) {}
+  Opener(fs::path root, const DataConfig& config, const Meanwhile& meanwhile)
+      : root_(std::move(root)),
+        config_(config),
+        meanwhile_(meanwhile),
+        classes_(read_classes(require("train"))) {}
 
   ImageFolderDatasets open() {
     ImageFolderDatasets datasets;
@@ -221,10 +228,10 @@ class Opener {
     const auto make = [&](std::vector<Picture> pictures) {
       return std::make_shared<ImageFolder>(root_, std::move(pictures), std::ssize(classes_), config_);
     };
-    const auto all = make(read_half(root_, half, classes_));
+    const auto all = make(read_half(root_, half, classes_, meanwhile_));
     if (config_.on_corrupt == DataConfig::OnCorrupt::fail) return all;
     const std::size_t first = skipped.size();
-    auto good = make(without_corrupt(*all, config_.threads, skipped));
+    auto good = make(without_corrupt(*all, config_.threads, meanwhile_, skipped));
     if (good->size() > 0) return good;
     throw DataError(fmt::format("{}: none of its {} pictures can be decoded; the first: {}",
                                 (root_ / half).string(), all->size(), skipped[first]));
@@ -232,13 +239,15 @@ class Opener {
 
   fs::path root_;
   const DataConfig& config_;
+  const Meanwhile& meanwhile_;
   std::vector<std::string> classes_;
 };
 
 }  // namespace
 
-ImageFolderDatasets open_image_folder(const fs::path& folder, const DataConfig& config) {
-  return Opener(folder, config).open();
+ImageFolderDatasets open_image_folder(const fs::path& folder, const DataConfig& config,
+                                      const Meanwhile& meanwhile) {
+  return Opener(folder, config, meanwhile).open();
 }
 
 }  // namespace lockstep

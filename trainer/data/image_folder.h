@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "trainer/data/dataset.h"
+#include "trainer/data/meanwhile.h"
 
 namespace lockstep {
 
@@ -28,6 +29,7 @@ struct ImageFolderDatasets {
 // Throws DataError: a folder is missing or cannot be read, a class has no picture, test/ or val/ has a class
 // that train/ has not. With data.on_corrupt: fail, `get` of a picture that cannot be decoded is a DataError
 // that names it; with skip, all are decoded here, on data.threads threads.
-ImageFolderDatasets open_image_folder(const std::filesystem::path& folder, const DataConfig& config);
+ImageFolderDatasets open_image_folder(const std::filesystem::path& folder, const DataConfig& config,
+                                      const Meanwhile& meanwhile);
 
 }  // namespace lockstep

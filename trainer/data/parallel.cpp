@@ -12,7 +12,8 @@
 namespace lockstep {
 
 void for_each_index(std::int64_t count, int threads,
-                    const std::function<void(std::size_t thread, std::int64_t index)>& work) {
+                    const std::function<void(std::size_t thread, std::int64_t index)>& work,
+                    const Meanwhile& meanwhile) {
   std::atomic<std::int64_t> next = 0;
   std::mutex mutex;
   std::int64_t failed = count;  // the lowest index that did
@@ -21,6 +22,7 @@ void for_each_index(std::int64_t count, int threads,
     for (std::int64_t index = next++; index < count; index = next++) {
       try {
         work(thread, index);
+        if (thread == 0) meanwhile();
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (index < failed) failure = std::current_exception();

@@ -84,7 +84,7 @@ std::vector<float> normalized_values(const InputNormalization& normalization) {
 
 }  // namespace
 
-InputNormalization measure_normalization(const Dataset& dataset, int threads) {
+InputNormalization measure_normalization(const Dataset& dataset, int threads, const Meanwhile& meanwhile) {
   if (dataset.size() == 0) throw std::invalid_argument("measure_normalization: an empty data set");
   const SampleShape shape = dataset.shape();
   const auto channels = static_cast<std::size_t>(shape.channels);
@@ -95,12 +95,13 @@ InputNormalization measure_normalization(const Dataset& dataset, int threads) {
   std::vector<Part> parts(
       static_cast<std::size_t>(threads),
       {std::vector<std::uint8_t>(static_cast<std::size_t>(shape.elements())), std::vector<Sums>(channels)});
-  for_each_index(dataset.size(), threads, [&](std::size_t thread, std::int64_t index) {
+  const auto add = [&](std::size_t thread, std::int64_t index) {
     Part& part = parts[thread];
     dataset.get(index, part.pixels);
     for (std::size_t channel = 0; channel < channels; ++channel)
       add_channel(part.sums[channel], part.pixels, channel, channels);
-  });
+  };
+  for_each_index(dataset.size(), threads, add, meanwhile);
   std::vector<Sums> sums(channels);
   for (const Part& part : parts) {
     for (std::size_t channel = 0; channel < channels; ++channel) {

@@ -8,6 +8,7 @@
 #include "layers/tensor/shape.h"
 #include "trainer/config/schema.h"
 #include "trainer/data/dataset.h"
+#include "trainer/data/meanwhile.h"
 #include "trainer/data/random_color.h"
 
 namespace lockstep {
@@ -18,7 +19,8 @@ struct InputNormalization {
 };
 // Of a whole data set, in exact integer sums: the same everywhere. The deviation is the population's (divided
 // by the number of pixels); a channel without any gets 1, so that its normalized pixels are all 0.
-InputNormalization measure_normalization(const Dataset& dataset, int threads = 1);
+InputNormalization measure_normalization(
+    const Dataset& dataset, int threads = 1, const Meanwhile& meanwhile = [] {});
 
 // How raw pixels become a network's input: in training a random region of the picture, changes of its colors,
 // crop and flip; then (pixel / 255 − mean) / deviation.

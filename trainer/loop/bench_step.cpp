@@ -9,6 +9,7 @@
 #include "layers/ops/device.h"
 #include "layers/tensor/random.h"
 #include "trainer/loop/agree.h"
+#include "trainer/loop/long_work.h"
 #include "trainer/loop/memory.h"
 #include "trainer/loop/next_batch.h"
 #include "trainer/loop/own_process.h"
@@ -63,11 +64,11 @@ double seconds_together(Communicator& comm, const std::function<void()>& work) {
 
 TrainingData open_training_data(Communicator& comm, const Config& config) {
   std::optional<TrainingData> data;
-  agree(comm, "data", [&] {
-    const auto training = open_datasets(config.data, config.seed).train;
-    data.emplace(
-        TrainingData{training, Transform(training->shape(), input_normalization(config.data, *training),
-                                         config.data.augment, config.seed)});
+  agree_on_long_work(comm, "data", [&](const Meanwhile& meanwhile) {
+    const auto training = open_datasets(config.data, config.seed, meanwhile).train;
+    data.emplace(TrainingData{
+        training, Transform(training->shape(), input_normalization(config.data, *training, meanwhile),
+                            config.data.augment, config.seed)});
   });
   return std::move(*data);
 }

@@ -16,6 +16,7 @@
 #include "trainer/loop/agree.h"
 #include "trainer/loop/digests.h"
 #include "trainer/loop/evaluate.h"
+#include "trainer/loop/long_work.h"
 #include "trainer/loop/memory.h"
 #include "trainer/loop/skipped.h"
 #include "trainer/optim/optimizer.h"
@@ -30,15 +31,15 @@ const std::string& program_digest() {
   return digest;
 }
 
-std::string describe_data(const Inputs& inputs) {
+std::string describe_data(const Inputs& inputs, const Meanwhile& meanwhile) {
   const auto images = [](const Dataset* dataset, const std::string& digest) {
     return fmt::format("{} ({})", dataset != nullptr ? dataset->size() : 0, digest);
   };
   const Datasets& data = inputs.data;
   return fmt::format("{} training, {} validation and {} test images, {}, {} classes",
                      images(data.train.get(), inputs.train_digest),
-                     images(data.validation.get(), content_digest(data.validation.get())),
-                     images(data.test.get(), content_digest(data.test.get())),
+                     images(data.validation.get(), content_digest(data.validation.get(), meanwhile)),
+                     images(data.test.get(), content_digest(data.test.get(), meanwhile)),
                      to_string(inputs.facts().shape), inputs.facts().classes);
 }
 
@@ -69,12 +70,13 @@ void require_validation(const Config& config, const Datasets& data) {
 
 }  // namespace
 
-std::string content_digest(const Dataset* dataset) {
+std::string content_digest(const Dataset* dataset, const Meanwhile& meanwhile) {
   std::uint64_t digest = 0;
   const std::int64_t size = dataset != nullptr ? dataset->size() : 0;
   for (std::int64_t index = 0; index < size; ++index) {
     digest = dataset->hash(index, digest);
     alive();
+    meanwhile();
   }
   return fmt::format("{:016x}", digest);
 }
@@ -83,15 +85,15 @@ Inputs open_inputs(Communicator& comm, const Config& config) {
   comm.set_phase("data");
   std::optional<Inputs> inputs;
   std::string description;
-  agree(comm, "data", [&] {
-    Datasets data = open_datasets(config.data, config.seed);
+  agree_on_long_work(comm, "data", [&](const Meanwhile& meanwhile) {
+    Datasets data = open_datasets(config.data, config.seed, meanwhile);
     require_validation(config, data);
     const Dataset& training = *data.train;
-    Transform transform(training.shape(), input_normalization(config.data, training), config.data.augment,
-                        config.seed);
-    const std::string digest = content_digest(&training);
+    Transform transform(training.shape(), input_normalization(config.data, training, meanwhile),
+                        config.data.augment, config.seed);
+    const std::string digest = content_digest(&training, meanwhile);
     inputs.emplace(Inputs{std::move(data), std::move(transform), digest});
-    description = describe_data(*inputs);
+    description = describe_data(*inputs, meanwhile);
   });
   if (comm.rank() == 0) tell_skipped(inputs->data);
   const std::string differences = differing(comm, "data", description);

@@ -28,7 +28,8 @@ struct Inputs {
 };
 
 // Of a data set's pixels and labels, in its order; of nothing where there is none.
-std::string content_digest(const Dataset* dataset);
+std::string content_digest(
+    const Dataset* dataset, const Meanwhile& meanwhile = [] {});
 
 // Opens the data, and throws the same error on all workers where one of them lacks it, or has other data.
 Inputs open_inputs(Communicator& comm, const Config& config);

@@ -65,8 +65,11 @@ std::int64_t parameters_that_fit(const OptimizerRule& rule, const Model& model) 
       model.parameters(), [&](const std::string& name) { return fits(rule, name); }, &Parameter::name);
 }
 
-InputNormalization input_normalization(const DataConfig& config, const Dataset& training) {
-  if (config.mean.empty() && config.deviation.empty()) return measure_normalization(training, config.threads);
+InputNormalization input_normalization(const DataConfig& config, const Dataset& training,
+                                       const Meanwhile& meanwhile) {
+  if (config.mean.empty() && config.deviation.empty()) {
+    return measure_normalization(training, config.threads, meanwhile);
+  }
   return {config.mean, config.deviation};
 }
 

@@ -19,7 +19,8 @@ struct InputFacts {
 };
 
 // As given (both or neither), else measured; the transform checks that it suits the images.
-InputNormalization input_normalization(const DataConfig& config, const Dataset& training);
+InputNormalization input_normalization(
+    const DataConfig& config, const Dataset& training, const Meanwhile& meanwhile = [] {});
 
 // Throws UsageError where this processor cannot compute in it.
 void require_precision(Element precision);

@@ -5,6 +5,7 @@
 #include <turbojpeg.h>
 
 #include "tests/unit/data/fixtures.h"
+#include "trainer/data/transform.h"
 
 namespace lockstep::testing {
 namespace {
@@ -191,6 +192,24 @@ TEST(ImageFolder, LeavesCorruptPicturesOutAndNamesThem) {
     EXPECT_EQ(label_of(*datasets.train, 3), 2);
     EXPECT_EQ(pixels_of(*datasets.train, 3).front(), 22);
   }
+}
+
+// So that whoever waits for them hears that it goes on.
+TEST(ImageFolder, BetweenPicturesTheCallerIsAsked) {
+  const Folder folder;
+  write_folder(folder);
+  int times = 0;
+  const auto count = [&] { ++times; };
+  DataConfig config = config_of(folder);
+  const Datasets datasets = open_datasets(config, 1, count);
+  EXPECT_GE(times, 8) << "while files are looked for";
+  times = 0;
+  measure_normalization(*datasets.train, 1, count);
+  EXPECT_EQ(times, 6);
+  config.on_corrupt = DataConfig::OnCorrupt::skip;
+  times = 0;
+  open_datasets(config, 1, count);
+  EXPECT_GE(times, 16) << "and while they are decoded";
 }
 
 TEST(ImageFolder, RefusesAHalfOfWhichNothingIsLeft) {

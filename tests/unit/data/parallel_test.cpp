@@ -5,6 +5,7 @@
 #include <atomic>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace lockstep::testing {
@@ -33,6 +34,27 @@ TEST(ForEachIndex, ThrowsWhatTheLowestIndexThrew) {
       EXPECT_STREQ(error.what(), "13");
     }
   }
+}
+
+TEST(ForEachIndex, TheCallingThreadDoesSomethingElseBetweenItsOwn) {
+  const auto caller = std::this_thread::get_id();
+  for (const int threads : {1, 3}) {
+    int own = 0;
+    int times = 0;
+    const auto work = [&](std::size_t thread, std::int64_t) { own += thread == 0 ? 1 : 0; };
+    for_each_index(100, threads, work, [&] {
+      EXPECT_EQ(std::this_thread::get_id(), caller);
+      ++times;
+    });
+    EXPECT_EQ(times, own);
+  }
+}
+
+TEST(ForEachIndex, WhatThatThrowsEndsIt) {
+  std::atomic<int> calls = 0;
+  const auto work = [&](std::size_t, std::int64_t) { ++calls; };
+  EXPECT_THROW(for_each_index(1000, 1, work, [] { throw std::runtime_error("enough"); }), std::runtime_error);
+  EXPECT_EQ(calls, 1);
 }
 
 }  // namespace

@@ -45,6 +45,13 @@ TEST(ContentDigest, TellsApartPixelsLabelsAndTheirOrder) {
   EXPECT_FALSE(others.contains(first));
 }
 
+TEST(ContentDigest, AsksItsCallerBetweenSamples) {
+  int times = 0;
+  const Pair pair({7, 8}, {0, 1});
+  content_digest(&pair, [&] { ++times; });
+  EXPECT_EQ(times, 2);
+}
+
 // What each of three workers says where rank 2 has another configuration.
 std::vector<std::string> refusals(const Config& config, const Config& of_rank_2) {
   std::vector<std::string> told(3);
