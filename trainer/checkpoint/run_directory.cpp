@@ -128,7 +128,8 @@ void RunDirectory::lock(std::chrono::milliseconds patience, const std::function<
 }
 
 bool RunDirectory::holds_run() const {
-  return is_there(config()) || is_there(metrics()) || is_there(final_file()) ||
+  return is_there(config()) || is_there(metrics()) || is_there(final_file()) || is_there(best_file()) ||
+         is_there(averaged_file()) ||
          !std::ranges::all_of(files_in(dir_ / "checkpoints"), AtomicFile::is_temporary);
 }
 
@@ -143,8 +144,7 @@ void RunDirectory::remove_stale_files() const {
 void RunDirectory::remove_run() const {
   // Until its last file is gone the folder still holds a run, and one that --resume understands.
   remove_file(final_file());
-  remove_file(averaged_file());
-  remove_file(best_file());
+  remove_kept_models();
   remove_file(latest_file());
   for (const fs::path& file : checkpoints()) remove_file(file);
   for (const fs::path& file : files_in(dir_)) {
@@ -153,6 +153,11 @@ void RunDirectory::remove_run() const {
   remove_file(digests());
   remove_file(metrics());
   remove_file(config());
+}
+
+void RunDirectory::remove_kept_models() const {
+  remove_file(averaged_file());
+  remove_file(best_file());
 }
 
 fs::path RunDirectory::config() const {

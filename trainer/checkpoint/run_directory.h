@@ -42,6 +42,8 @@ class RunDirectory {
   std::filesystem::path checkpoint(std::int64_t step) const;  // checkpoints/step-00000234.safetensors
 
   bool finished() const;  // final_file() exists
+  // Removes best_file() and averaged_file(): a run that begins must not take another's for its own.
+  void remove_kept_models() const;
   // The newest complete checkpoint: what `latest` names, else (it is missing, or names no checkpoint that is
   // there) the newest file; empty without one.
   std::optional<std::filesystem::path> latest() const;

@@ -228,6 +228,7 @@ Outcome train(Communicator& comm, const Config& config, RunDirectory::Open open,
   std::optional<Recorder> recorder;
   agree(comm, "run files", [&] {
     if (own == nullptr) return;
+    if (start == Start::afresh) own->remove_kept_models();
     own->write_text(own->config(), to_yaml(config));
     recorder.emplace(*own, config, session.steps(), session.counters().step);
     say_start(*own, *recorder, start, session.counters().step);

@@ -203,6 +203,28 @@ TEST_F(TrainForTheBest, AResumedRunKeepsTheSame) {
   }
 }
 
+// A run that is killed between an evaluation and its first checkpoint leaves no more than that.
+TEST_F(TrainForTheBest, ARunThatStartsAfreshKeepsNothingOfAnother) {
+  const auto of = [&](std::uint64_t seed, const std::string& run) {
+    Config config = in(run);
+    config.seed = seed;
+    return config;
+  };
+  run(of(1, "run1"), 2);
+  run(of(2, "run2"), 2);
+  for (const std::uint64_t seed : {1U, 2U}) {
+    const std::string killed = fmt::format("killed{}", 3 - seed);
+    std::filesystem::create_directories(folder_ / killed);
+    for (const char* const file : {"best.safetensors", "final_ema.safetensors"}) {
+      std::filesystem::copy_file(folder_ / fmt::format("run{}/best.safetensors", 3 - seed),
+                                 folder_ / killed / file);
+    }
+    EXPECT_EQ(run(of(seed, killed), 2, Open::resume), Outcome::finished);
+    expect_same(killed, fmt::format("run{}", seed));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / killed / "final_ema.safetensors"));
+  }
+}
+
 TEST_F(TrainForTheBest, KeepingItChangesNoByteOfTheRest) {
   run(in("run"), 2);
   config_.checkpoint.best = false;
