@@ -2,7 +2,8 @@
 """What a training tells at its start of hosts, cores, messages and shards is what mpirun did; hosts of two kinds are
 refused.
 
-The environment names the binary: LOCKSTEP=build/release/lockstep.
+The environment names the binary, and a library: LOCKSTEP=build/release/lockstep
+OTHER_JPEG=build/release/tests/mpi/libother_jpeg.so.
 """
 
 import os
@@ -19,6 +20,7 @@ from binary import LOCKSTEP, MPIRUN, Cases, expect  # noqa: E402
 
 USAGE = 2
 HOST = os.uname().nodename
+OTHER_JPEG = os.environ.get("OTHER_JPEG", str(Path(LOCKSTEP).parent / "tests" / "mpi" / "libother_jpeg.so"))
 
 cases = Cases()
 
@@ -161,9 +163,10 @@ def another_build_of_the_program_is_refused_by_name(room):
 @cases
 def hosts_that_compute_other_bits_are_refused_by_name(room):
     train = [LOCKSTEP, "train", room.config]
-    result = launch(train, ["env", "ONEDNN_MAX_CPU_ISA=SSE41", *train])
-    expect(result.code == USAGE, f"code {result.code} from {result.command}\n{result.err}")
-    expect(len(result.lines_with("hosts differ in what the bits of a result depend on")) == 1, result.err)
+    for other in ["ONEDNN_MAX_CPU_ISA=SSE41", f"LD_PRELOAD={OTHER_JPEG}"]:
+        result = launch(train, ["env", other, *train])
+        expect(result.code == USAGE, f"code {result.code} from {result.command}\n{result.err}")
+        expect(len(result.lines_with("hosts differ in what the bits of a result depend on")) == 1, result.err)
     for rank in [0, 1]:
         expect(len(result.lines_with(f"  rank {rank} on {HOST}: ")) == 1, f"does not name rank {rank}: {result.err}")
     expect(not room.run.exists(), f"something was written: {result.err}")

@@ -26,7 +26,8 @@ class Dataset {
   // The same of a region of the picture that the sample was made from, scaled to `shape`.
   virtual std::int32_t get_region(std::int64_t index, const ChooseRegion& choose,
                                   std::span<std::uint8_t> pixels) const;
-  // A hash of what makes sample `index`, its label included, that goes on from `before`.
+  // A hash of what makes sample `index`, its label included, that goes on from `before`. Of its pixels,
+  // unless all of them would take too long to read.
   virtual std::uint64_t hash(std::int64_t index, std::uint64_t before) const;
 
  protected:

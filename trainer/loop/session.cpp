@@ -13,6 +13,7 @@
 #include "layers/ops/fingerprint.h"
 #include "trainer/checkpoint/whole_file.h"
 #include "trainer/config/keys.h"
+#include "trainer/data/images/fingerprint.h"
 #include "trainer/loop/agree.h"
 #include "trainer/loop/digests.h"
 #include "trainer/loop/evaluate.h"
@@ -36,11 +37,12 @@ std::string describe_data(const Inputs& inputs, const Meanwhile& meanwhile) {
     return fmt::format("{} ({})", dataset != nullptr ? dataset->size() : 0, digest);
   };
   const Datasets& data = inputs.data;
-  return fmt::format("{} training, {} validation and {} test images, {}, {} classes",
+  const InputNormalization& pixels = inputs.transform.normalization();
+  return fmt::format("{} training, {} validation and {} test images, {}, {} classes, mean {}, deviation {}",
                      images(data.train.get(), inputs.train_digest),
                      images(data.validation.get(), content_digest(data.validation.get(), meanwhile)),
                      images(data.test.get(), content_digest(data.test.get(), meanwhile)),
-                     to_string(inputs.facts().shape), inputs.facts().classes);
+                     to_string(inputs.facts().shape), inputs.facts().classes, pixels.mean, pixels.deviation);
 }
 
 // Neither a bit of the result nor the order of collectives hangs on these.
@@ -193,7 +195,8 @@ Metadata Session::metadata() const {
 }
 
 void require_equal_hosts(Communicator& comm) {
-  const std::string mine = fmt::format("{}; program {}", compute_fingerprint(), program_digest());
+  const std::string mine = fmt::format("{}; pictures decoded to {:016x}; program {}", compute_fingerprint(),
+                                       decoders_fingerprint(), program_digest());
   const std::string differences = differing(comm, "hosts", mine);
   if (differences.empty()) return;
   throw UsageError(fmt::format(

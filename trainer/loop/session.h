@@ -27,7 +27,7 @@ struct Inputs {
   InputFacts facts() const { return {data.train->shape(), data.train->classes()}; }
 };
 
-// Of a data set's pixels and labels, in its order; of nothing where there is none.
+// Of a data set's samples (Dataset::hash), in its order; of nothing where there is none.
 std::string content_digest(
     const Dataset* dataset, const Meanwhile& meanwhile = [] {});
 

@@ -1,10 +1,11 @@
 #include "trainer/data/image_folder.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
-#include <png.h>
 #include <turbojpeg.h>
 
 #include "tests/unit/data/fixtures.h"
+#include "tests/unit/data/pictures.h"
 #include "trainer/data/transform.h"
 
 namespace lockstep::testing {
@@ -14,17 +15,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-void write_png(const std::filesystem::path& path, std::uint8_t gray) {
-  std::filesystem::create_directories(path.parent_path());
-  png_image image{};
-  image.version = PNG_IMAGE_VERSION;
-  image.width = 5;
-  image.height = 4;
-  image.format = PNG_FORMAT_GRAY;
-  const Bytes pixels(20, gray);
-  ASSERT_NE(png_image_write_to_file(&image, path.c_str(), 0, pixels.data(), 0, nullptr), 0) << image.message;
-}
 
 // So large that a small crop of it is decoded at a part of its size.
 void write_jpeg(const std::filesystem::path& path, std::uint8_t red) {
@@ -239,6 +229,21 @@ TEST(ImageFolder, ARegionOfALargePictureComesFromASmallerDecoding) {
     EXPECT_NEAR(pixels[i + 1], 0, 3);
     EXPECT_NEAR(pixels[i + 2], 255, 3);
   }
+}
+
+TEST(ImageFolder, ItsHashTellsTheContentsOfSomePictures) {
+  const Folder folder;
+  write_folder(folder);
+  for (int i = 0; i < 60; ++i) write_png(folder / fmt::format("train/a/{:02}.png", i), 10);
+  const auto hash = [&](std::int64_t index) {
+    return open_datasets(config_of(folder), 1).train->hash(index, 7);
+  };
+  const std::uint64_t before = hash(0);
+  repaint(folder / "train/a/00.png", 11);
+  EXPECT_NE(hash(0), before);
+  const std::uint64_t second = hash(1);
+  repaint(folder / "train/a/01.png", 11);
+  EXPECT_EQ(hash(1), second) << "all are read";
 }
 
 TEST(ImageFolder, ItsHashTellsNamesLabelsAndSizes) {

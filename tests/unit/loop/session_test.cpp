@@ -7,15 +7,18 @@
 #include <array>
 #include <set>
 
+#include "comm/base/error.h"
 #include "comm/threads/threads.h"
+#include "tests/unit/data/fixtures.h"
+#include "tests/unit/data/pictures.h"
 #include "trainer/loop/agree.h"
 
 namespace lockstep {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 // Two samples of one pixel each.
 class Pair : public Dataset {
@@ -52,6 +55,43 @@ TEST(ContentDigest, AsksItsCallerBetweenSamples) {
   EXPECT_EQ(times, 2);
 }
 
+// What each of two workers says, one of which has another picture of this number, with the same name and
+// size.
+std::vector<std::string> refusals_of_pictures(int other, DataConfig config) {
+  const testing::Folder folder;
+  for (const char* const worker : {"0", "1"}) {
+    for (int i = 0; i < 40; ++i)
+      testing::write_png(folder / fmt::format("{}/train/a/{:02}.png", worker, i), 10);
+    testing::write_png(folder / fmt::format("{}/test/a/0.png", worker), 10);
+  }
+  testing::repaint(folder / fmt::format("1/train/a/{:02}.png", other), 11);
+  config.dataset = DataConfig::Dataset::image_folder;
+  config.image = {.height = 3, .width = 3, .channels = 1, .crop = 1};
+  std::vector<std::string> told(2);
+  run_threads(2, [&](Communicator& comm) {
+    Config own;
+    own.data = config;
+    own.data.path = (folder / std::to_string(comm.rank())).string();
+    try {
+      open_inputs(comm, own);
+    } catch (const DataError& error) {
+      told[static_cast<std::size_t>(comm.rank())] = error.what();
+    }
+  });
+  return told;
+}
+
+TEST(OpenInputs, RefusesPicturesWhoseContentsDiffer) {
+  DataConfig given;
+  given.mean = {0.5};
+  given.deviation = {0.2};
+  EXPECT_THAT(refusals_of_pictures(0, given), ::testing::Each(HasSubstr("read different data")));
+}
+
+TEST(OpenInputs, RefusesPicturesWhoseMeanDiffers) {
+  EXPECT_THAT(refusals_of_pictures(1, {}), ::testing::Each(HasSubstr("read different data")));
+}
+
 // What each of three workers says where rank 2 has another configuration.
 std::vector<std::string> refusals(const Config& config, const Config& of_rank_2) {
   std::vector<std::string> told(3);
@@ -70,7 +110,7 @@ TEST(RequireEqualConfigs, NamesHostsAndKeysThatDiffer) {
   other.optimizer.lr = 0.5;
   other.evaluation.every_epochs = 7;  // another order of collectives
   const auto told = refusals({}, other);
-  EXPECT_THAT(told, testing::Each(told[0]));
+  EXPECT_THAT(told, ::testing::Each(told[0]));
   EXPECT_THAT(told[0], AllOf(HasSubstr(fmt::format("rank 0 on {}: optimizer.lr: 0.1", host_name())),
                              HasSubstr(fmt::format("rank 2 on {}: optimizer.lr: 0.5", host_name())),
                              HasSubstr("evaluation.every_epochs: 7"), Not(HasSubstr("rank 1"))));
@@ -88,7 +128,7 @@ TEST(RequireEqualConfigs, FollowsEveryKeyThatWorkersMustShare) {
   Config checks;
   checks.comm.check_every = 7;
   for (const Config& other : {stops, saves, buckets, waits, checks}) {
-    EXPECT_THAT(refusals({}, other), testing::Each(HasSubstr("configurations differ")));
+    EXPECT_THAT(refusals({}, other), ::testing::Each(HasSubstr("configurations differ")));
   }
 }
 
@@ -98,7 +138,7 @@ TEST(RequireEqualConfigs, LetsEachHostHaveWhatSuitsIt) {
   other.data.path = "/mnt/data";
   other.threads = 7;
   other.plan.memory_mib = 100;
-  EXPECT_THAT(refusals({}, other), testing::Each(""));
+  EXPECT_THAT(refusals({}, other), ::testing::Each(""));
 }
 
 }  // namespace
