@@ -57,6 +57,8 @@ Json shared_values(const Config& config) {
   for (const Key& key : keys()) {
     if (!suits_host(key.path)) values[key.path] = key.write(config);
   }
+  // Rank 0 reads the file, and sends it to the others where there is one.
+  values["train.init_from"] = config.train.init_from.empty() ? "not set" : "set";
   return values;
 }
 

@@ -88,7 +88,8 @@ class Session {
 void require_equal_hosts(Communicator& comm);
 
 // Throws UsageError on all workers, naming keys and hosts, where their configurations differ in more than
-// what a host may have as suits it: run_dir, data.path, data.threads, threads, plan and comm.backend.
+// what a host may have as suits it: run_dir, data.path, data.threads, threads, plan, comm.backend and the
+// path of train.init_from.
 void require_equal_configs(Communicator& comm, const Config& config);
 
 }  // namespace lockstep

@@ -141,5 +141,15 @@ TEST(RequireEqualConfigs, LetsEachHostHaveWhatSuitsIt) {
   EXPECT_THAT(refusals({}, other), ::testing::Each(""));
 }
 
+TEST(RequireEqualConfigs, AsksOfInitialWeightsOnlyWhetherThereAreAny) {
+  Config here;
+  here.train.init_from = "/scratch/1/w.safetensors";
+  Config there;
+  there.train.init_from = "/scratch/2/w.safetensors";
+  EXPECT_THAT(refusals(here, there), ::testing::Each(""));
+  EXPECT_THAT(refusals(here, {}), ::testing::Each(AllOf(HasSubstr(R"(train.init_from: "set")"),
+                                                        HasSubstr(R"(train.init_from: "not set")"))));
+}
+
 }  // namespace
 }  // namespace lockstep
