@@ -334,14 +334,18 @@ def a_corrupt_picture_ends_the_run_that_reads_it(room):
 
 
 @cases
-def a_corrupt_picture_is_left_out_and_counted(room):
+def corrupt_pictures_are_left_out_named_and_counted(room):
     broken, settings = picture_folder(room, corrupt=True)
+    others = sorted((room.folder / "pictures" / "train" / "a").glob("*.png"))
+    for file in others:
+        file.write_bytes(file.read_bytes()[:70])
     settings += ["--set", "data.on_corrupt=skip"]
     answers = []
     for workers in (None, 2):
         told = room.train(*settings, "--overwrite", workers=workers).err
-        expect(told.count(f"left out: {broken}") == 1 and "1 corrupt image(s) left out" in told, told)
-        expect("on 19 samples" in told, told)
+        for file in [broken, *others]:
+            expect(told.count(f"left out: {file}") == 1, told)
+        expect("11 corrupt image(s) left out" in told and "on 9 samples" in told, told)
         answers.append(result_files(room))
     expect(answers[0] == answers[1], "two workers gave other files than one")
 

@@ -4,7 +4,7 @@
 
 namespace lockstep {
 
-// Tells on standard error which images were left out because they are corrupt: the first ten, and how many.
+// Tells on standard error which images were left out because they are corrupt, and how many.
 void tell_skipped(const Datasets& data);
 
 }  // namespace lockstep
