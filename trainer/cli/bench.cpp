@@ -17,6 +17,7 @@
 #include "trainer/config/config.h"
 #include "trainer/config/nearest.h"
 #include "trainer/loop/device.h"
+#include "trainer/loop/known_input.h"
 #include "trainer/loop/workers.h"
 
 namespace lockstep {
@@ -85,9 +86,10 @@ Usage usage(const Kind& kind) {
     usage.synopsis = "[CONFIG.yaml] [--set key=value]... [--model NAME] [--batch GLOBAL] ";
     usage.synopsis += kind.alone ? "[--json]" : "[--workers N] [--json]";
     usage.purpose +=
-        " Images are those of data.synthetic where the configuration names that data set, else 32x32x3 for "
-        "resnet20, 224x224x3 for resnet18, resnet34 and resnet50 (16 in a batch where there is no "
-        "CONFIG.yaml), and 28x28x1 for other models.";
+        " Images are like those of the data set of CONFIG.yaml, or that --set names; of an image_folder in "
+        "as many classes as the model is made for, of idx altogether. Else 32x32x3 for resnet20, 224x224x3 "
+        "in 1000 classes for resnet18, resnet34 and resnet50 (16 in a batch where there is no CONFIG.yaml), "
+        "and 28x28x1 for other models.";
     if (!kind.alone) usage.purpose += " Workers are as in train.";
     usage.options.push_back({"model", "NAME", "the same as --set model.name=NAME"});
     usage.options.push_back({"batch", "GLOBAL", "the same as --set batch.global=GLOBAL"});
@@ -126,14 +128,22 @@ Config configuration(const Arguments& arguments, const std::vector<std::string>&
   return large_images(plain.model.name) ? parse_config("batch: {global: 16}", "defaults", settings) : plain;
 }
 
-InputFacts images(const Config& config) {
-  const SyntheticConfig& synthetic = config.data.synthetic;
-  if (config.data.dataset == DataConfig::Dataset::synthetic) {
-    return {{synthetic.height, synthetic.width, synthetic.channels}, synthetic.classes};
-  }
-  if (large_images(config.model.name)) return {{224, 224, 3}, 1000};
-  if (config.model.name == "resnet20") return {{32, 32, 3}, 10};
+InputFacts images_made_for(const std::string& model) {
+  if (large_images(model)) return {{224, 224, 3}, 1000};
+  if (model == "resnet20") return {{32, 32, 3}, 10};
   return {{28, 28, 1}, 10};
+}
+
+// Those of the data set where somebody chose one, as far as they are known without reading it.
+InputFacts images(const Config& config, const Arguments& arguments) {
+  const InputFacts usual = images_made_for(config.model.name);
+  const bool chosen = !arguments.operands().empty() || config.data.dataset != DataConfig().dataset;
+  if (!chosen) return usual;
+  const ImageConfig& image = config.data.image;
+  if (config.data.dataset == DataConfig::Dataset::image_folder) {
+    return {{image.height, image.width, image.channels}, usual.classes};
+  }
+  return known_input(config.data).value_or(usual);
 }
 
 const Kind& kind_named(const std::string& name) {
@@ -165,7 +175,7 @@ std::optional<Bench::Against> against(const Arguments& arguments, const Config& 
                     in_quotes(*setting)));
   }
   choose_workers(other, requested_workers(arguments));
-  return Bench::Against{*setting, other, images(other)};
+  return Bench::Against{*setting, other, images(other, arguments)};
 }
 
 }  // namespace
@@ -205,7 +215,7 @@ int run_bench(const std::vector<std::string>& arguments) {
 
   const Config config = configuration(*options);
   Bench bench{.config = config,
-              .input = images(config),
+              .input = images(config, *options),
               .json = options->has("json"),
               .real_data = kind.a_step && options->has("data")};
   if (kind.alone) require_one_worker("bench " + kind.name);

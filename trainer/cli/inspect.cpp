@@ -13,6 +13,7 @@
 #include "trainer/data/dataset.h"
 #include "trainer/loop/digests.h"
 #include "trainer/loop/inference.h"
+#include "trainer/loop/known_input.h"
 #include "trainer/loop/setup.h"
 #include "trainer/optim/optimizer.h"
 
@@ -120,18 +121,7 @@ ordered_json inspect_checkpoint(const std::string& path, bool digests, bool plan
 }
 
 InputFacts input_of(const Config& config) {
-  const SyntheticConfig& synthetic = config.data.synthetic;
-  switch (config.data.dataset) {
-    case DataConfig::Dataset::fashion_mnist:
-      return {{28, 28, 1}, 10};
-    case DataConfig::Dataset::cifar10:
-      return {{32, 32, 3}, 10};
-    case DataConfig::Dataset::synthetic:
-      return {{synthetic.height, synthetic.width, synthetic.channels}, synthetic.classes};
-    case DataConfig::Dataset::idx:
-    case DataConfig::Dataset::image_folder:
-      break;
-  }
+  if (const auto known = known_input(config.data)) return *known;
   const Datasets data = open_datasets(config.data, config.seed);
   return {data.train->shape(), data.train->classes()};
 }
