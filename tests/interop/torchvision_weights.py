@@ -4,6 +4,7 @@
   torchvision_weights.py INTEROP_ANSWERS_BINARY LOCKSTEP_BINARY MODEL
 """
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -15,12 +16,17 @@ from checks import expect, finish, train
 
 warnings.simplefilter("ignore")  # torchvision looks for what it could read images with
 try:
+    import numpy as np
     import torch
     import torchvision
+    from PIL import Image
     from safetensors.torch import load_file, save_file
     from torch import nn
+    from torchvision import transforms
 except ImportError as error:
     pypi.not_there(error)
+
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 # Pictures of the size that these networks are made for, in as many classes; few of them.
 DATA = ["data.dataset=synthetic", "data.synthetic.samples=48", "data.synthetic.test_samples=6",
@@ -34,7 +40,7 @@ class Ours:
     """lockstep's two programs, in a folder of their own."""
 
     def __init__(self, answers, lockstep, model, folder):
-        self.answers, self.lockstep, self.folder = answers, lockstep, folder
+        self.answers, self.lockstep, self.folder = Path(answers).resolve(), Path(lockstep).resolve(), folder
         self.network = [f"model.name={model}", *DATA]
 
     def train(self, name, *settings):
@@ -44,12 +50,13 @@ class Ours:
 
     def logits(self, file, *settings):
         out = self.folder / "logits.safetensors"
-        subprocess.run([self.answers, file, out, *settings], check=True)
+        subprocess.run([self.answers, file, out, *settings], check=True, cwd=self.folder)
         return load_file(out)
 
     def evaluate(self, file, *settings):
         words = [w for setting in settings for w in ("--set", setting)]
-        done = subprocess.run([self.lockstep, "evaluate", file, *words, "--json"], check=True, stdout=subprocess.PIPE)
+        done = subprocess.run([self.lockstep, "evaluate", file, *words, "--json"], check=True, stdout=subprocess.PIPE,
+                              cwd=self.folder)
         return json.loads(done.stdout)
 
 
@@ -98,6 +105,43 @@ def theirs_to_ours(ours, build):
     expect(counts, "theirs as the beginning of a training: batches are counted on")
 
 
+def settings_of_readme():
+    """Those of the command with which README.md evaluates torchvision's weights, on the folder `images`."""
+    commands = README.read_text().replace("\\\n", "").splitlines()
+    [words] = [shlex.split(line) for line in commands if line.startswith("lockstep evaluate theirs.safetensors")]
+    options = words[3:]
+    expect(set(options[::2]) == {"--set"}, f"README.md: {' '.join(words)}")
+    return options[1::2]
+
+
+def write_pictures(folder):
+    """Three classes, each with another color in front."""
+    random = np.random.default_rng(1)
+    for half in ("train", "val"):
+        for i in range(6):
+            place = folder / half / "abc"[i % 3]
+            place.mkdir(parents=True, exist_ok=True)
+            pixels = random.integers(0, 160, (9, 7 + i, 3)) + 90 * (np.arange(3) == i % 3)
+            Image.fromarray(pixels.astype(np.uint8)).resize((240 + 20 * i, 270)).save(place / f"{i}.png")
+
+
+def as_readme_says(ours, build, model):
+    """Pictures of a folder, normalized as torchvision's own weights want them."""
+    torch.manual_seed(2)
+    theirs = build(num_classes=3)
+    save_file(theirs.state_dict(), ours.folder / "theirs.safetensors")
+    write_pictures(ours.folder / "images")
+    settings = [*settings_of_readme(), f"model.name={model}"]
+    seen = ours.logits("theirs.safetensors", *settings)
+    prepare = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(),
+                                  transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
+    files = sorted((ours.folder / "images" / "val").rglob("*.png"))
+    images = torch.stack([prepare(Image.open(file)) for file in files]).permute(0, 2, 3, 1)
+    worst = (seen["images"] - images).abs().max().item()
+    expect(worst < 1e-5, f"as README.md says: images are those of torchvision's transforms to {worst:.2g}")
+    compare(theirs, seen, ours.evaluate("theirs.safetensors", *settings), "as README.md says")
+
+
 def main():
     answers, lockstep, model = sys.argv[1:]
     with tempfile.TemporaryDirectory() as name:
@@ -105,6 +149,7 @@ def main():
         build = getattr(torchvision.models, model)
         ours_to_theirs(ours, build)
         theirs_to_ours(ours, build)
+        as_readme_says(ours, build, model)
     finish()
 
 
