@@ -54,8 +54,20 @@ for argument; do
   [[ $argument == --overwrite || $argument == --resume ]] || again+=("$argument")
 done
 
-config=$("${launch[-1]}" config "${again[@]:1}" 2>/dev/null) || true
+# What `config` is to print of the run: its file and settings. It does not know train's other options.
+of_config=()
+shift
+while (($#)); do
+  case $1 in
+    --set) of_config+=("${@:1:2}") && shift ;;
+    --trace | --workers) shift ;;
+    --set=* | [^-]*) of_config+=("$1") ;;
+  esac
+  shift || true # the last one had no value
+done
+config=$("${launch[-1]}" config "${of_config[@]}") || exit # it has said why
 run_dir=$(sed -n 's/^run_dir: *//p' <<<"$config")
+[[ -n $run_dir ]] || refuse "'${launch[-1]} config' does not tell run_dir"
 if [[ $run_dir == \"*\" ]]; then # with JSON's escapes; what %b does not know of these is \"
   quoted=${run_dir:1:-1}
   printf -v run_dir %b "${quoted//\\\"/\"}"

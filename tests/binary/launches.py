@@ -17,7 +17,8 @@ import os, pathlib, sys
 room = pathlib.Path({room!r})
 run = room / {run!r}
 if sys.argv[1] == "config":
-    os.execv({lockstep!r}, ["lockstep", "config", str(room / "my.yaml")])
+    os.chdir(room)
+    os.execv({lockstep!r}, ["lockstep", *sys.argv[1:]])
 if os.environ["OMPI_COMM_WORLD_RANK"] != "0":
     sys.exit()
 turns = room / "turns"
@@ -47,7 +48,8 @@ cases = Cases()
 class Launched:
     def __init__(self, room, answers, *options, arguments=(), run="run", wait=True):
         program = room.folder / "lockstep"
-        program.write_text(STAND_IN.format(lockstep=LOCKSTEP, room=str(room.folder), run=run, answers=answers))
+        program.write_text(STAND_IN.format(lockstep=os.path.abspath(LOCKSTEP), room=str(room.folder), run=run,
+                                           answers=answers))
         (room.folder / "my.yaml").write_text("run_dir: " + json.dumps(str(room.folder / run)))
         ssh = room.folder / "ssh"
         ssh.write_text(SSH)
@@ -126,8 +128,8 @@ def old_run(room):
 @cases
 def overwrites_once(room):
     old_run(room)
-    launched = Launched(room, [".4", "0"], "-n", "1", *QUICK, arguments=["--overwrite", "--set", "a=b c"])
-    launched.expect(0, ["1 my.yaml --overwrite --set a=b c", "1 my.yaml --set a=b c --resume"])
+    launched = Launched(room, [".4", "0"], "-n", "1", *QUICK, arguments=["--overwrite", "--set", "data.path=b c"])
+    launched.expect(0, ["1 my.yaml --overwrite --set data.path=b c", "1 my.yaml --set data.path=b c --resume"])
 
 
 @cases
@@ -138,6 +140,33 @@ def resumes_no_run_of_another_job(room):
     launched.expect(0, [overwrite, overwrite, overwrite, AGAIN])
     (room.folder / "turns").unlink()
     Launched(room, ["4", "3"], "-n", "1", *QUICK).expect(3, [FIRST, FIRST])
+
+
+@cases
+def knows_the_run_directory_whatever_else_train_is_told(room):
+    """So an old run there is not resumed, and progress is seen."""
+    old_run(room)
+    for other in ["--trace my.json", "--trace=my.json", "--workers 1"]:
+        (room.folder / "turns").unlink(missing_ok=True)
+        launched = Launched(room, ["4", "+4", "+4", "0"], "-n", "1", "--restarts", "1", *QUICK,
+                            arguments=[*other.split(), "--set", "seed=2", "--overwrite"])
+        first, again = f"1 my.yaml {other} --set seed=2 --overwrite", f"1 my.yaml {other} --set seed=2 --resume"
+        launched.expect(0, [first, first, again, again])
+
+
+@cases
+def settings_tell_the_run_directory(room):
+    old_run(room)
+    for setting in ["--set run_dir=new", "--set=run_dir=new"]:
+        (room.folder / "turns").unlink(missing_ok=True)
+        launched = Launched(room, ["4", "0"], "-n", "1", *QUICK, arguments=setting.split())
+        launched.expect(0, [f"1 my.yaml {setting}", f"1 my.yaml {setting} --resume"])
+
+
+@cases
+def refuses_what_has_no_run_directory(room):
+    for arguments in [["--set", "run_dir=${LOCKSTEP_TEST_NOTHING}"], ["--set", "seeed=1"], ["--set"]]:
+        Launched(room, ["0"], "-n", "1", *QUICK, arguments=arguments).expect(2, [])
 
 
 @cases
