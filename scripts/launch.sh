@@ -112,7 +112,10 @@ ask() {
   if $idle; then exit 75; fi
   pass_on
 }
-# A request that comes before mpirun or a rank listens is lost, so it is repeated: they ignore it until they listen.
+# A request that comes before mpirun or a rank listens is lost, so it is repeated. Until they listen they ignore it:
+# on_host.sh sees to that for mpirun; but to what mpirun catches its children are not deaf.
+# shellcheck disable=SC2016 # that shell expands it
+deaf=(sh -c 'trap "" USR1 && exec "$0" "$@"')
 pass_on() {
   [[ -n $job && -z $asking ]] || return 0
   (trap '' TERM INT HUP && while kill -USR1 "$job"; do sleep 1; done) &>/dev/null &
@@ -156,8 +159,11 @@ while true; do
     say "there is room for $n workers only, of at least $least"
     code=4
   else
-    run_job -n "$n" "${at_once[@]}" "${options[@]}" "${launch[@]}" "${train[@]}"
+    run_job -n "$n" "${at_once[@]}" "${options[@]}" "${launch[@]:0:${#launch[@]}-1}" "${deaf[@]}" "${launch[-1]}" \
+      "${train[@]}"
   fi
+  # Killed by the request: it was not even deaf yet, so nobody had begun.
+  if $asked && ((code == 128 + $(kill -l USR1))); then code=75; fi
   case $code in 0 | 2 | 3 | 5 | 75) exit "$code" ;; esac
   if $asked; then exit "$code"; fi
 

@@ -6,14 +6,15 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 from binary import LAUNCH, LOCKSTEP, Cases, expect
 
-# Answers the code that its turn has, and tells how it was started. Before a
-# code, "." begins a run in the run directory, "+" leaves a new checkpoint there too.
+# Answers the code that its turn has, and tells how it was started. Before a code, "." begins a run in the run directory,
+# "+" leaves a new checkpoint there too, "!" is asked to stop before it listens, "?" waits for that and dies of it.
 STAND_IN = """\
 #!/usr/bin/env python3
-import os, pathlib, sys
+import os, pathlib, signal, sys
 room = pathlib.Path({room!r})
 run = room / {run!r}
 if sys.argv[1] == "config":
@@ -23,10 +24,12 @@ if os.environ["OMPI_COMM_WORLD_RANK"] != "0":
     sys.exit()
 turns = room / "turns"
 turn = len(turns.read_text().splitlines()) if turns.exists() else 0
-with turns.open("a") as file:
-    print(os.environ["OMPI_COMM_WORLD_SIZE"], *sys.argv[2:], file=file)
 answers = {answers!r}
 answer = answers[min(turn, len(answers) - 1)]
+if answer[0] == "?":
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+with turns.open("a") as file:
+    print(os.environ["OMPI_COMM_WORLD_SIZE"], *sys.argv[2:], file=file)
 if answer[0] in ".+":
     run.mkdir(exist_ok=True)
     (run / "config.yaml").unlink(missing_ok=True)
@@ -34,7 +37,11 @@ if answer[0] in ".+":
 if answer[0] == "+":
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     (run / "checkpoints" / "latest").write_text(f"step-{{turn:08}}.safetensors\\n")
-sys.exit(int(answer.lstrip(".+")))
+if answer[0] == "!":
+    os.kill(os.getpid(), signal.SIGUSR1)
+if answer[0] == "?":
+    signal.pause()
+sys.exit(int(answer.lstrip(".+!?")))
 """
 # For ssh: the host "gone" does not answer.
 SSH = """\
@@ -207,6 +214,21 @@ def a_request_in_a_pause_ends_it(room):
     for line in launched.process.stderr:
         if "it goes on" in line:
             break
+    launched.process.send_signal(signal.SIGTERM)
+    launched.end()
+    launched.expect(75, [FIRST])
+
+
+@cases
+def a_request_harms_none_that_does_not_listen_yet(room):
+    Launched(room, ["!0"], "-n", "1", *QUICK).expect(0, [FIRST])
+
+
+@cases
+def a_request_that_ends_a_worker_is_answered(room):
+    launched = Launched(room, ["?0"], "-n", "1", *QUICK, wait=False)
+    while not launched.turns() and launched.process.poll() is None:
+        time.sleep(0.01)
     launched.process.send_signal(signal.SIGTERM)
     launched.end()
     launched.expect(75, [FIRST])

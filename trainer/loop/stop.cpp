@@ -1,10 +1,8 @@
 #include "trainer/loop/stop.h"
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <cstddef>
 
 #include "comm/watch/life.h"
 
@@ -14,8 +12,7 @@ namespace {
 std::atomic<bool> asked{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
-constexpr std::array signals{SIGUSR1, SIGTERM};
-std::array<struct sigaction, signals.size()> before{};
+struct sigaction term_before {};
 
 using Clock = std::chrono::steady_clock;
 constexpr Clock::time_point never = Clock::time_point::max();
@@ -32,11 +29,13 @@ StopSignals::StopSignals() {
   };
   action.sa_flags =
       SA_RESTART | SA_ONSTACK;  // never on a stack that compiled kernels use (prepare_compute_thread)
-  for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &action, &before[i]);
+  sigaction(SIGUSR1, &action, nullptr);
+  sigaction(SIGTERM, &action, &term_before);
 }
 
 StopSignals::~StopSignals() {
-  for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &before[i], nullptr);
+  std::signal(SIGUSR1, SIG_IGN);
+  sigaction(SIGTERM, &term_before, nullptr);
 }
 
 TimeLimit::TimeLimit(double seconds) {

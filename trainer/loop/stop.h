@@ -2,9 +2,8 @@
 
 namespace lockstep {
 
-// While one is alive, SIGUSR1 and SIGTERM ask the run to save and leave instead of what they
-// did before, and will do after: a launcher may have had SIGUSR1 ignored, to ask as often as it likes.
-// One a process.
+// While one is alive, SIGUSR1 and SIGTERM ask the run to save and leave. After it SIGTERM does what it did
+// before, and SIGUSR1 nothing: a launcher asks as often as it likes, and the run is over. One a process.
 class StopSignals {
  public:
   StopSignals();

@@ -609,6 +609,13 @@ TEST_F(Train, AStopThatCameBeforeTheFirstStepCanBeResumed) {
   EXPECT_EQ(bytes("run/final.safetensors"), bytes("whole/final.safetensors"));
 }
 
+// A launcher asks until the process is gone.
+TEST_F(Train, ARequestThatComesAfterTheRunDoesNothing) {
+  std::signal(SIGUSR1, SIG_DFL);
+  { const StopSignals signals; }
+  EXPECT_EQ(std::raise(SIGUSR1), 0);
+}
+
 TEST_F(Train, ARunWhoseTimeIsOverSavesAndCanBeResumed) {
   Config config = in("run");
   config.train.max_time = 1e-9;
