@@ -11,7 +11,7 @@ enum class ExitCode : int {
   bug = 1,       // ours, with where it happened
   usage = 2,     // the command line or the config is wrong, or the plan does not fit in memory
   data = 3,      // data, a checkpoint or the run directory is missing, corrupt, in use or does not fit
-  peer = 4,      // a worker died, hung or fell out of step
+  peer = 4,      // a worker died, hung, fell out of step, or ran out of memory after a step
   diverged = 5,  // NaN or infinity
   differ = 6,    // `compare`: the runs differ
   stopped = 75,  // asked to stop; a checkpoint was saved, run again with --resume

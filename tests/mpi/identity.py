@@ -18,7 +18,7 @@ from binary import Cases, expect  # noqa: E402
 
 LIBRARY = binary.ROOT / "build" / "release" / "tests" / "mpi" / "libspoil_message.so"
 SPOIL_MESSAGE = os.environ.get("SPOIL_MESSAGE", str(LIBRARY))
-PEER, DIVERGED, STOPPED = 4, 5, 75
+USAGE, PEER, DIVERGED, STOPPED = 2, 4, 5, 75
 
 cases = Cases()
 
@@ -131,6 +131,18 @@ def precise_statistics_that_one_worker_alone_has_spoiled_end_all_alike(room):
     expect(told.code == DIVERGED, f"code {told.code}: {told.err}")
     expect(told.lines_with("rank 1 on ") and "precise statistics of layer 'bn3'" in told.err, f"does not say where: {told.err}")
     expect(not saved(room), f"something was saved from it: {told.err}")
+
+
+@cases
+def memory_that_one_worker_lacks_ends_the_job(room):
+    """In the first step the plan does not fit; later it did, and may again."""
+    for step, code in [(1, USAGE), (3, PEER)]:
+        told = run_spoiled("train", room.config, "--overwrite", workers=2, rank=1, starve=1, count=step,
+                           size=GRADIENT["size"])
+        expect(told.code == code, f"code {told.code} in step {step}: {told.err}")
+        (line,) = told.lines_with("out of memory")
+        expect(f"(rank 1, step {step} " in line, f"does not say where: {line}")
+        expect(("after step 2, for which there was enough" in line) == (step == 3), line)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 // To be preloaded into a worker: bits of a message that rank SPOIL_RANK receives are others than what was
 // sent, as faulty memory would have them. SPOIL_SIZE is the size of the message in bytes, by which it is
 // known, and SPOIL_COUNT says which message of that size it is (1 unless told); SPOIL_BYTE is an offset in
 // it, and SPOIL_XOR and SPOIL_OR are what its four bytes there, as a little-endian word, are changed with.
+// With SPOIL_STARVE there is no memory for it.
 namespace {
 
 long from_environment(const char* name, long otherwise) {
@@ -32,8 +34,13 @@ MPI_Request brings_it = MPI_REQUEST_NULL;
 
 extern "C" int MPI_Irecv(void* buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
                          MPI_Request* request) {
+  const bool chosen = is_chosen(count);
+  if (chosen && from_environment("SPOIL_STARVE", 0) != 0) {
+    std::fputs("spoil_message: there is no memory\n", stderr);
+    throw std::bad_alloc();
+  }
   const int result = PMPI_Irecv(buffer, count, type, source, tag, comm, request);
-  if (is_chosen(count)) {
+  if (chosen) {
     victim = static_cast<unsigned char*>(buffer) + from_environment("SPOIL_BYTE", 0);
     brings_it = *request;
   }

@@ -113,7 +113,7 @@ int dispatch(const CommandTable& table, const std::vector<std::string>& argument
   } catch (const Error& error) {
     return tell(error.code(), true, error.what());
   } catch (const std::exception& error) {
-    if (const std::string lack = lacking(error); !lack.empty()) return tell(ExitCode::usage, false, lack);
+    if (const auto lack = lacking(error)) return tell(lack->code, false, lack->what);
     return tell(
         ExitCode::bug, false,
         fmt::format("this is a bug of ours, please report it with the command line and the configuration\n"

@@ -46,21 +46,23 @@ std::string attempt(const std::function<void()>& work) {
   } catch (const Error& error) {
     return encode(error.code(), error.what());
   } catch (const std::exception& error) {
-    const std::string lack = lacking(error);
-    return lack.empty() ? encode(ExitCode::bug, error.what()) : encode(ExitCode::usage, lack);
+    const auto lack = lacking(error);
+    return lack ? encode(lack->code, lack->what) : encode(ExitCode::bug, error.what());
   }
 }
 
 [[noreturn]] void rethrow(const std::string& failure, const std::string& message) {
-  switch (static_cast<ExitCode>(failure.front())) {
+  const auto code = static_cast<ExitCode>(failure.front());
+  switch (code) {
     case ExitCode::usage:
       throw UsageError(message);
     case ExitCode::data:
       throw DataError(message);
     case ExitCode::diverged:
       throw DivergedError(message);
+    case ExitCode::peer:
     case ExitCode::stopped:
-      throw Error(ExitCode::stopped, message);
+      throw Error(code, message);
     default:
       throw std::logic_error(message);
   }

@@ -1,11 +1,18 @@
 #include "trainer/loop/lacking.h"
 
+#include <fmt/format.h>
+
+#include <atomic>
 #include <new>
+#include <string_view>
 #include <system_error>
 
 namespace lockstep {
+namespace {
 
-std::string lacking(const std::exception& error) {
+std::atomic<std::int64_t> last_step{0};  // thread workers share it
+
+std::string_view what_lacks(const std::exception& error) {
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
     return "out of memory: use a smaller batch.global or model, or more workers";
   }
@@ -15,6 +22,20 @@ std::string lacking(const std::exception& error) {
     return "the system starts no more threads: use fewer threads, or fewer workers on this machine";
   }
   return "";
+}
+
+}  // namespace
+
+std::optional<Lack> lacking(const std::exception& error) {
+  const std::string_view what = what_lacks(error);
+  if (what.empty()) return std::nullopt;
+  const std::int64_t step = last_step;
+  if (step == 0) return Lack{ExitCode::usage, std::string(what)};
+  return Lack{ExitCode::peer, fmt::format("after step {}, for which there was enough: {}", step, what)};
+}
+
+void plan_fits_at(std::int64_t step) {
+  last_step = step;
 }
 
 }  // namespace lockstep

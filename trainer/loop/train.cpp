@@ -14,6 +14,7 @@
 #include "trainer/loop/evaluations.h"
 #include "trainer/loop/failures.h"
 #include "trainer/loop/identity.h"
+#include "trainer/loop/lacking.h"
 #include "trainer/loop/launch_report.h"
 #include "trainer/loop/recorder.h"
 #include "trainer/loop/saver.h"
@@ -38,7 +39,9 @@ class Training {
         saver_(comm, session, directory, recorder),
         failures_(comm),
         steps_(comm, session, recorder, failures_),
-        evaluations_(comm, session, recorder, saver_, failures_) {}
+        evaluations_(comm, session, recorder, saver_, failures_) {
+    plan_fits_at(0);
+  }
 
   Outcome run() {
     try {
@@ -64,6 +67,7 @@ class Training {
       if (asked_to_stop(fetch)) return stop();
       freeze_if_due();
       steps_.take(*batch);
+      plan_fits_at(step());
       if (check_due()) {
         steps_.require_finite();
         check_identity();

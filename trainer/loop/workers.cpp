@@ -90,9 +90,9 @@ void run_mpi(const std::function<void(Communicator&)>& worker) {
       flush_output();
       alike = std::make_exception_ptr(ToldError(error.code(), error.what()));
     } catch (const std::exception& error) {
-      if (const std::string lack = lacking(error); !lack.empty()) {
-        spdlog::critical("{} (rank {}, {})", lack, comm.rank(), comm.phase());
-        comm.abort(ExitCode::usage);
+      if (const auto lack = lacking(error)) {
+        spdlog::critical("{} (rank {}, {})", lack->what, comm.rank(), comm.phase());
+        comm.abort(lack->code);
       }
       spdlog::critical(
           "{} (rank {}, {}): this is a bug of ours, please report it with command line and configuration",
