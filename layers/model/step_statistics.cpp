@@ -10,23 +10,33 @@ namespace lockstep {
 StepStatistics::StepStatistics(const std::vector<const BatchNorm*>& norms, const ShardLayout& layout,
                                std::int64_t group, double eps)
     : layout_(layout), group_(group), eps_(eps), exchange_(layout, group) {
-  const auto shards = static_cast<std::size_t>(layout.block().size());
-  const auto groups = static_cast<std::size_t>(exchange_.own_groups().size());
+  layers_.reserve(norms.size());
   for (const BatchNorm* layer : norms) {
-    const auto width = static_cast<std::size_t>(2 * layer->channels());
     layers_.push_back({.layer = layer,
                        .moments_name = layer->name() + " moments",
                        .sums_name = layer->name() + " gradient sums",
-                       .leaves = std::vector<double>(shards * width),
-                       .moments = std::vector<double>(global() ? 0 : shards * width),
-                       .merged = std::vector<double>(groups * width),
-                       .sums = std::vector<double>(groups * width),
-                       .affine = std::vector<AffineStorage>(groups, AffineStorage(layer->channels()))});
-    total_width_ += width;
+                       .leaves = {},
+                       .moments = {},
+                       .merged = {},
+                       .sums = {},
+                       .affine = {}});
+    total_width_ += layers_.back().width();
+  }
+}
+
+void StepStatistics::allocate() {
+  const auto shards = static_cast<std::size_t>(layout_.block().size());
+  const auto groups = static_cast<std::size_t>(exchange_.own_groups().size());
+  for (PerLayer& it : layers_) {
+    it.leaves.resize(shards * it.width());
+    it.merged.resize(groups * it.width());
+    it.sums.resize(groups * it.width());
+    it.affine.resize(groups, AffineStorage(it.layer->channels()));
   }
 }
 
 void StepStatistics::begin(std::int64_t global_samples) {
+  allocate();
   global_samples_ = global_samples;
   present_ = layout_.present(global_samples);
 }

@@ -62,6 +62,8 @@ class StepStatistics {
     std::size_t width() const { return static_cast<std::size_t>(2 * layer->channels()); }
   };
 
+  // At the first step: a trained network takes none, however many shards its file tells of.
+  void allocate();
   std::size_t own_group(std::size_t shard) const;
   std::int64_t samples(Range shards, std::int64_t global_samples) const;
   std::int64_t count(const PerLayer& it, Range shards) const {

@@ -2,6 +2,13 @@
 
 #include <gmock/gmock.h>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <fstream>
+#include <vector>
+
 #include "comm/base/error.h"
 #include "tests/unit/checkpoint/temporary_folder.h"
 #include "trainer/config/config.h"
@@ -26,11 +33,30 @@ Facts tiny_facts() {
   return facts;
 }
 
-// A file of the tiny model whose metadata tell what they like.
+// While one is alive, this process gets little more memory.
+class LittleMemory {
+ public:
+  LittleMemory() {
+    std::int64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    ::getrlimit(RLIMIT_AS, &before_);
+    constexpr std::int64_t more = 256 << 20;
+    const rlimit little{static_cast<rlim_t>(pages * ::sysconf(_SC_PAGESIZE) + more), before_.rlim_max};
+    ::setrlimit(RLIMIT_AS, &little);
+  }
+  ~LittleMemory() { ::setrlimit(RLIMIT_AS, &before_); }
+  LittleMemory(const LittleMemory&) = delete;
+  LittleMemory& operator=(const LittleMemory&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+// A file of the tiny model, unless told otherwise, whose metadata tell what they like.
 class OpenTrained : public testing::Test {
  protected:
-  void write(const Metadata& metadata) {
-    Model model(model_options(tiny(), tiny_facts().input), 1, 0);
+  void write(const Metadata& metadata, const Config& config = tiny()) {
+    Model model(model_options(config, tiny_facts().input), 1, 0);
     save_tensors(folder_ / "a", model.state(), metadata);
   }
   std::string refusal() const {
@@ -67,6 +93,24 @@ TEST_F(OpenTrained, AsksForNoMemoryThatTheFileDoesNotFill) {
     write(describe(parse_config(std::string("model: ") + model, "huge.yaml", {}), tiny_facts()));
     EXPECT_THAT(refusal(), HasSubstr("the model of its metadata has tensors of")) << model;
   }
+}
+
+// What training keeps of each shard, of which there may be many, has no tensors.
+TEST_F(OpenTrained, AsksForNoMemoryOfShards) {
+  const Config config = parse_config(
+      "{model: {layers: [flatten, {linear: {out: 4096}}, batch_norm, {linear: {out: 2}}]}, "
+      "batch: {global: 16384, shards: 4}, normalization: {sync: local}}",
+      "shards.yaml", {});
+  Config of_many = config;
+  of_many.batch.shards = 4096;
+  write(describe(of_many, tiny_facts()), config);
+
+  const LittleMemory little;
+  Trained trained = open_trained(folder_ / "a", {});
+  EXPECT_EQ(trained.config.batch.shards, 4096);
+  const std::vector<float> image(4);
+  std::vector<float> logits(2);
+  trained.model.predict({.images = image.data(), .labels = {}, .samples = 1}, 0, logits);
 }
 
 TEST_F(OpenTrained, RefusesAModelThatDoesNotFitItsInput) {
