@@ -60,7 +60,7 @@ bool Pending::test() {
       return true;
     }
   } catch (const CommError& error) {
-    owner_->fail(site_, error.what());
+    owner_->fail(site_, error.what(), waited_);
   }
   count_waiting();
   return false;
@@ -108,7 +108,7 @@ void Pending::hear_the_others() {
   try {
     owner_->listen();
   } catch (const CommError& error) {
-    owner_->fail(site_, error.what());
+    owner_->fail(site_, error.what(), waited_);
   }
 }
 
@@ -127,7 +127,8 @@ void Pending::give_up() {
   owner_->fail(site_,
                fmt::format("not finished after {:g} s: nothing from {}, which died, hung or fell out of "
                            "step (comm.timeout_s is how long to wait)",
-                           in_seconds(owner_->timeout()), owner_->names_of(operation_->missing())));
+                           in_seconds(owner_->timeout()), owner_->names_of(operation_->missing())),
+               waited_);
 }
 
 void Communicator::set_phase(std::string phase) {
@@ -152,9 +153,11 @@ std::string Communicator::names_of(std::span<const int> ranks) const {
   return names;
 }
 
-void Communicator::fail(const CallSite& call, std::string_view reason) {
-  throw CommError(
-      fmt::format("rank {} of {}: {}: {}{}", rank_, size_, describe(call), reason, consult(call)));
+void Communicator::fail(const CallSite& call, std::string_view reason,
+                        std::chrono::steady_clock::duration waited) {
+  const auto left = timeout_ - std::chrono::duration_cast<std::chrono::milliseconds>(waited);
+  const std::string said = consult(call, std::max<std::chrono::milliseconds>(left, 1s));
+  throw CommError(fmt::format("rank {} of {}: {}: {}{}", rank_, size_, describe(call), reason, said));
 }
 
 CallSite Communicator::begin(std::string_view kind, Lane lane, std::string_view name,

@@ -228,11 +228,14 @@ class Communicator {
   // Throws CommError where another worker has found something wrong and asks what this one is at.
   virtual void listen() {}
   // What the workers tell each other once a call of this one failed, to be put behind the reason: whose calls
-  // do not fit, and who does not answer. Takes a second at most.
-  virtual std::string consult(const CallSite& /*call*/) { return ""; }
+  // do not fit, and who does not answer within `patience`.
+  virtual std::string consult(const CallSite& /*call*/, std::chrono::milliseconds /*patience*/) { return ""; }
 
-  // Throws CommError: "rank 1 of 4: <call>: <reason>", and what the others say.
-  [[noreturn]] void fail(const CallSite& call, std::string_view reason);
+  // Throws CommError: "rank 1 of 4: <call>: <reason>", and what the others say. waited: by the call so far. A
+  // worker that computes or writes answers only when it waits again, so they have what is left of the call's
+  // time, and a second at least.
+  [[noreturn]] void fail(const CallSite& call, std::string_view reason,
+                         std::chrono::steady_clock::duration waited = {});
 
  private:
   friend class Pending;

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "comm/mpi/calls.h"
+#include "comm/watch/life.h"
 
 namespace lockstep {
 
@@ -61,8 +62,13 @@ void Inquiry::tell_and_wait(const CallHistory& mine, std::chrono::milliseconds p
   for (int rank = 0; rank < size_; ++rank) {
     if (rank != rank_) exchange_->send(rank, of(rank_));
   }
-  const auto end = std::chrono::steady_clock::now() + patience;
-  while (!exchange_->poll() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  const auto begun = std::chrono::steady_clock::now();
+  while (!exchange_->poll()) {
+    const auto waited = std::chrono::steady_clock::now() - begun;
+    if (waited >= patience || (waited >= 1s && is_told_to_end())) return;
+    alive();
+    std::this_thread::sleep_for(1ms);
+  }
 }
 
 }  // namespace lockstep

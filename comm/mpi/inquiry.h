@@ -21,8 +21,9 @@ class Inquiry {
   // A worker that has begun one, if any.
   std::optional<int> begun_by();
 
-  // Sends `mine` to all and collects theirs, as far as they come within `patience`. Only the first call of a
-  // process asks; the answer is empty afterwards.
+  // Sends `mine` to all and collects theirs, as far as they come within `patience`, or within a second once
+  // the launcher has told this worker to end. Only the first call of a process asks; the answer is empty
+  // afterwards.
   std::vector<std::optional<CallHistory>> hear(const CallHistory& mine, std::chrono::milliseconds patience);
 
   void free() { lane_.free(); }

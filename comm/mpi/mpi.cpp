@@ -21,8 +21,6 @@ namespace lockstep {
 
 namespace {
 
-using namespace std::chrono_literals;
-
 struct World {
   int rank = 0;
   int size = 1;
@@ -179,8 +177,8 @@ class MpiCommunicator final : public Communicator {
     if (const auto other = inquiry_.begun_by()) throw CommError(name_of(*other) + " found something wrong");
   }
 
-  std::string consult(const CallSite& call) override {
-    const auto told = inquiry_.hear(history_, 1s);
+  std::string consult(const CallSite& call, std::chrono::milliseconds patience) override {
+    const auto told = inquiry_.hear(history_, patience);
     if (told.empty()) return "";
     std::vector<std::string> names;
     names.reserve(static_cast<std::size_t>(size()));

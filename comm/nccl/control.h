@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,7 +25,9 @@ class Control {
   std::unique_ptr<Operation> barrier(const CallSite& call) { return comm_.start_barrier(call); }
 
   void listen() { comm_.listen(); }
-  std::string consult(const CallSite& call) { return comm_.consult(call); }
+  std::string consult(const CallSite& call, std::chrono::milliseconds patience) {
+    return comm_.consult(call, patience);
+  }
   std::string name_of(int rank) const { return comm_.name_of(rank); }
 
  private:

@@ -127,8 +127,8 @@ class NcclCommunicator final : public Communicator {
   std::string name_of(int rank) const override { return control_.name_of(rank); }
   void listen() override { control_.listen(); }
 
-  std::string consult(const CallSite& call) override {
-    std::string said = control_.consult(call);
+  std::string consult(const CallSite& call, std::chrono::milliseconds patience) override {
+    std::string said = control_.consult(call, patience);
     library_->abort();
     return said;
   }
