@@ -6,6 +6,7 @@
 #include <new>
 #include <numeric>
 #include <span>
+#include <stdexcept>
 #include <string_view>
 #include <vector>
 
@@ -86,16 +87,19 @@ void fall_out_of_step(Communicator& comm, std::string_view how) {
   comm.barrier(Lane::statistics, "end").wait();
 }
 
-void run_out_of_memory() {
+// In what a run does, whose errors are judged for it.
+template <class Exception>
+void fail_with(const Exception& exception) {
   const Workers workers{Workers::Kind::mpi, 2, launched()->rank};
-  run_workers(workers, {}, [](Communicator& comm) {
-    if (comm.rank() == 1) throw std::bad_alloc();
+  run_workers(workers, {}, [&](Communicator& comm) {
+    if (comm.rank() == 1) throw exception;
     wait_for_the_other(comm);
   });
 }
 
 void run(std::string_view how) {
-  if (how == "out_of_memory") return run_out_of_memory();
+  if (how == "out_of_memory") return fail_with(std::bad_alloc());
+  if (how == "bug") return fail_with(std::runtime_error("a layer that went wrong"));
   const auto comm = make_mpi();
   constexpr std::string_view out_of_step = "out_of_step_";
   if (how.starts_with(out_of_step)) return fall_out_of_step(*comm, how.substr(out_of_step.size()));
