@@ -89,10 +89,18 @@ def a_log_file_has_neither(room):
 
 @cases
 def what_mpirun_changes_is_no_terminal(room):
-    for option in ["--tag-output", "--timestamp-output"]:
-        code, told = on_terminal(["train", room.config, "--overwrite", *STEPS], workers=2, options=[option])
+    for options in [["--tag-output"], ["--timestamp-output"], ["--mca", "orte_tag_output", "1"]]:
+        code, told = on_terminal(["train", room.config, "--overwrite", *STEPS], workers=2, options=options)
         expect(code == 0, f"code {code}: {told}")
         check_plain(told.replace("\r", ""))
+
+
+@cases
+def a_path_changes_no_terminal(room):
+    run_dir = ["--set", f"run_dir={room.folder}/output/run"]
+    code, told = on_terminal(["train", room.config, *STEPS, *run_dir], workers=2, options=["--wdir", room.folder])
+    expect(code == 0, f"code {code}: {told}")
+    check_live(told)
 
 
 @cases

@@ -7,7 +7,6 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <string>
 
 #include "trainer/checkpoint/atomic_file.h"
@@ -20,12 +19,18 @@ bool is_pipe(int fd) {
   return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
-// mpirun may be asked to put a name before each line, or to keep the lines in files, by options that are
-// called after the output. Then what is drawn over and over would be a mess.
+// mpirun may be asked to put a name before each line, or to keep the lines in files, by options
+// (--tag-output) and parameters (--mca orte_tag_output 1) that are called after the output. Then what is
+// drawn over and over would be a mess. A value, such as a path, may be called so too.
 bool changes_output(const std::string& process) {
   std::ifstream stream(process + "/cmdline", std::ios::binary);
-  const std::string command{std::istreambuf_iterator<char>(stream), {}};
-  return command.empty() || command.find("output") != std::string::npos;
+  bool changes = !stream;
+  std::string before;
+  for (std::string word; std::getline(stream, word, '\0'); before = word) {
+    const bool is_name = word.starts_with('-') || before.ends_with("mca");
+    changes = changes || (is_name && word.substr(0, word.find('=')).find("output") != std::string::npos);
+  }
+  return changes;
 }
 
 }  // namespace
