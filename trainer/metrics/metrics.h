@@ -32,8 +32,8 @@ class JsonLines {
 };
 
 // One progress line: percent, step, epoch, loss, accuracy, images/s, time left. Where standard error is a
-// terminal it is redrawn in place; elsewhere plain log lines appear at most every few seconds. The first and
-// the last step are always shown. Only rank 0 draws: the others pass enabled = false.
+// terminal it is redrawn in place; elsewhere it is a plain line of the log now and then, more and more
+// seldom. The first and the last step are always shown. Only rank 0 draws: the others pass enabled = false.
 class Progress {
  public:
   // `step` counts the steps done, of `total_steps`; `epoch` counts from 1, and is shown without a total where
@@ -60,6 +60,10 @@ class Progress {
   Clock::time_point start_;
   std::optional<Clock::time_point> shown_;
 };
+
+// How long a log is left without such a line, by how long it has been written: 5 s at first, then a tenth of
+// that time, 10 minutes at most. A long run has some hundred lines, not thousands.
+std::chrono::seconds log_interval(std::chrono::seconds elapsed);
 
 // The text of that line; without `left` it tells no time left.
 std::string progress_text(const Progress::State& state, std::optional<std::chrono::seconds> left);

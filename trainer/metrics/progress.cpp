@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "comm/base/log.h"
@@ -12,7 +13,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds redraw_interval = 100ms;
-constexpr std::chrono::milliseconds line_interval = 5s;
 
 std::string clock_text(std::chrono::seconds time) {
   const auto seconds = time.count();
@@ -33,6 +33,10 @@ std::string progress_text(const Progress::State& state, std::optional<std::chron
   return text;
 }
 
+std::chrono::seconds log_interval(std::chrono::seconds elapsed) {
+  return std::clamp<std::chrono::seconds>(elapsed / 10, 5s, 10min);
+}
+
 Progress::Progress(bool enabled, std::int64_t first_step)
     : enabled_(enabled), terminal_(is_on_terminal()), first_step_(first_step), start_(Clock::now()) {}
 
@@ -40,7 +44,9 @@ void Progress::update(const State& state) {
   if (!enabled_) return;
   const auto now = Clock::now();
   const bool last = state.step >= state.total_steps;
-  if (shown_ && !last && now - *shown_ < (terminal_ ? redraw_interval : line_interval)) return;
+  const auto elapsed = std::chrono::floor<std::chrono::seconds>(now - start_);
+  const Clock::duration interval = terminal_ ? redraw_interval : Clock::duration(log_interval(elapsed));
+  if (shown_ && !last && now - *shown_ < interval) return;
   shown_ = now;
 
   std::optional<std::chrono::seconds> left;

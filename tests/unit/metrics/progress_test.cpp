@@ -86,6 +86,14 @@ TEST(ProgressText, LeavesOutATotalOfEpochsThatThereIsNot) {
   EXPECT_THAT(progress_text(state, std::nullopt), HasSubstr("epoch 3  loss"));
 }
 
+TEST(Progress, IsLoggedMoreAndMoreSeldom) {
+  EXPECT_EQ(log_interval(seconds(0)), seconds(5));
+  EXPECT_EQ(log_interval(seconds(50)), seconds(5));
+  EXPECT_EQ(log_interval(seconds(3600)), seconds(360));
+  EXPECT_EQ(log_interval(seconds(6000)), seconds(600));
+  EXPECT_EQ(log_interval(seconds(1'000'000)), seconds(600));
+}
+
 TEST(Progress, LogsTheFirstAndTheLastStepWhereThereIsNoTerminal) {
   const TemporaryFolder folder;
   const FileDescriptor file(::open((folder / "err").c_str(), O_WRONLY | O_CREAT, 0600));
