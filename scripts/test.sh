@@ -13,11 +13,13 @@ esac
 
 install_packages build test
 make_python
-[[ ! -f build/python.missing ]] || say "interop.safetensors, interop.onnx and interop.tensorboard are skipped: $(cat build/python.missing)"
-skipped() { [[ -z $2 ]] || say "$1 is skipped: $2"; }
-skipped drill.two_hosts "$(python3 -B tests/cluster/hosts.py)"
-skipped cluster.over_ssh "$(python3 -B tests/cluster/over_ssh.py --missing)"
-skipped cluster.under_slurm "$(python3 -B tests/cluster/slurm.py)"
+skipped() { [[ -z $2 ]] || say "$1 skipped: $2"; }
+reason() { [[ ! -f $1 ]] || cat "$1"; }
+skipped "interop.safetensors, interop.weights_of_*, interop.onnx.*, interop.tensorboard and
+binary.benches.peers_infer_with_onnx_runtime are" "$(reason build/python.missing)"
+skipped "drill.two_hosts is" "$(python3 -B tests/cluster/hosts.py)"
+skipped "cluster.over_ssh is" "$(python3 -B tests/cluster/over_ssh.py --missing)"
+skipped "cluster.under_slurm is" "$(python3 -B tests/cluster/slurm.py)"
 if [[ -x build/cuda_toolkit/bin/nvcc ]]; then
   cmake --preset cuda -DLOCKSTEP_TESTS=ON
   cmake --build --preset cuda --target lockstep mpi_suite gpu_operations gpu_networks

@@ -23,8 +23,17 @@ LAUNCH = str(ROOT / "scripts" / "launch.sh")
 LOCKSTEP = os.environ.get("LOCKSTEP", str(ROOT / "build" / "release" / "lockstep"))
 
 
+SKIPPED = 77
+
+
 class Failure(Exception):
     """A test's expectation that did not hold."""
+
+
+def skip(reason):
+    """Ends the test, for what this machine cannot have."""
+    print(f"skipped: {reason}")
+    sys.exit(SKIPPED)
 
 
 def expect(holds, what):
