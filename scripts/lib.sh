@@ -59,3 +59,20 @@ make_python() {
     echo "PyPI cannot be reached from this machine" >build/python.missing
   fi
 }
+
+# Makes build/python_newest, a virtual environment by itself with the newest of what scripts/packages/python_newest.txt
+# names. PyTorch's wheel on PyPI brings CUDA's libraries, some GiB; PIP_EXTRA_INDEX_URL names an index with smaller ones.
+# A machine without a way to PyPI gets build/python_newest.missing with the reason, and the tests that need it are
+# skipped; where PyPI answers and a package cannot be had, they fail.
+make_newest_python() {
+  local list=scripts/packages/python_newest.txt python=build/python_newest/bin/python
+  rm -f build/python_newest.missing
+  [[ -x $python ]] || /usr/bin/python3 -m venv build/python_newest
+  local pip=("$python" -m pip --disable-pip-version-check --quiet --retries 2 --timeout 20)
+  if ! "${pip[@]}" index versions safetensors >/dev/null 2>&1; then
+    echo "PyPI cannot be reached from this machine" >build/python_newest.missing
+  elif ! "${pip[@]}" install --upgrade --only-binary :all: -r "$list"; then
+    rm -rf build/python_newest
+    say "cannot install $list, although PyPI answers"
+  fi
+}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds, and runs them; the last lines are ctest's own summary.
-# --all goes on with what takes longer: sanitizers, mutations, every number of workers.
+# --all goes on with what takes longer: sanitizers, mutations, every number of workers, the newest of PyPI.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -31,6 +31,8 @@ cmake --preset release -DLOCKSTEP_TESTS=ON
 cmake --build --preset release
 ctest --preset release -j "$(nproc)"
 if $all; then
+  make_newest_python
+  skipped "all.newest.* are" "$(reason build/python_newest.missing)"
   # A configuration of its own keeps these out of a plain ctest.
   ctest --preset release -C all -L all --verbose
 fi
