@@ -73,7 +73,7 @@ std::vector<Score> Evaluations::scores_of(const std::vector<std::size_t>& entrie
 
 void Evaluations::keep_best(const Score& score) {
   require_equal_state(comm_, step(), session_.state());
-  while (!saver_.best_model(score)) continue;
+  saver_.best_model(score);
 }
 
 double Evaluations::make_precise() {

@@ -21,56 +21,79 @@ Saver::Saver(Communicator& comm, Session& session, RunDirectory* directory, Reco
 
 bool Saver::checkpoint() {
   const bool saved = attempt("checkpoint", [&] {
-    save_tensors(directory_->checkpoint(step()), session_.saved_state(), session_.metadata());
+    write_left_best();
+    write(directory_->checkpoint(step()), session_.saved_state(), session_.metadata());
     directory_->committed(step());
     prune();
   });
-  if (saved) saved_step_ = step();
+  if (saved) {
+    saved_step_ = step();
+    best_is_left_ = false;
+  }
   return saved;
 }
 
 bool Saver::final_model() {
-  return attempt("final model", [&] {
-    save_tensors(directory_->final_file(), session_.model().state(), session_.metadata());
-  });
+  return attempt("final model",
+                 [&] { write(directory_->final_file(), session_.model().state(), session_.metadata()); });
 }
 
 bool Saver::averaged_model() {
   return attempt("averaged model", [&] {
     const WeightAverage::InPlace averaged(*session_.average(), [&] { return session_.model().state(); });
-    save_tensors(directory_->averaged_file(), session_.model().state(), session_.metadata());
+    write(directory_->averaged_file(), session_.model().state(), session_.metadata());
   });
 }
 
-bool Saver::best_model(const Score& score) {
-  return attempt("best model", [&] {
-    if (!best_is_known_) best_ = read_best(directory_->best_file());
-    best_is_known_ = true;
-    const Evaluated now{step(), score};
-    if (best_ && !is_kept_before(now, *best_, session_.config().evaluation.metric)) return;
-    save_tensors(directory_->best_file(), session_.model().state(), with_score(session_.metadata(), score));
-    best_ = now;
-  });
+void Saver::best_model(const Score& score) {
+  best_is_left_ = !attempt("best model", [&] { write_best(score); });
+}
+
+void Saver::write_best(const Score& score) {
+  if (!best_is_known_) best_ = read_best(directory_->best_file());
+  best_is_known_ = true;
+  const Evaluated now{step(), score};
+  if (best_ && !is_kept_before(now, *best_, session_.config().evaluation.metric)) return write_left_best();
+  best_ = now;
+  const Metadata metadata = with_score(session_.metadata(), score);
+  try {
+    write(directory_->best_file(), session_.model().state(), metadata);
+  } catch (const DataError&) {
+    left_best_.take(session_.model().state());
+    left_metadata_ = metadata;
+    throw;
+  }
+}
+
+void Saver::write_left_best() {
+  if (!best_is_left_) return;
+  write(directory_->best_file(), left_best_.taken(session_.model().state()), left_metadata_);
 }
 
 // Whoever resumes from the file must find the lines of its steps, so they come first.
-bool Saver::attempt(std::string_view name, const std::function<void()>& write) {
+void Saver::write(const std::filesystem::path& file, const std::vector<ModelTensor>& tensors,
+                  const Metadata& metadata) {
+  recorder_->sync();
+  save_tensors(file, tensors, metadata);
+}
+
+bool Saver::attempt(std::string_view name, const std::function<void()>& save) {
   comm_.set_phase(fmt::format("{} of step {}", name, step()));
+  int& in_a_row = failures_in_a_row_[std::string(name)];
   try {
     agree(comm_, name, [&] {
       if (directory_ == nullptr) return;
       try {
-        recorder_->sync();
-        write();
+        save();
       } catch (const DataError& error) {
         throw DataError(fmt::format("{}; {}", error.what(), what_loads()));
       }
     });
-    failures_in_a_row_ = 0;
+    in_a_row = 0;
     return true;
   } catch (const DataError& error) {
     ++failures_;
-    if (++failures_in_a_row_ == most_in_a_row) {
+    if (++in_a_row == most_in_a_row) {
       throw DataError(fmt::format(
           "step {}: the {} could not be saved, the failure number {} in a row: {}. Mend that, and go on "
           "with --resume",
@@ -79,7 +102,7 @@ bool Saver::attempt(std::string_view name, const std::function<void()>& write) {
     if (recorder_ != nullptr) {
       recorder_->warn(
           fmt::format("step {}: the {} could not be saved, failure {} in a row of {} that end the run: {}",
-                      step(), name, failures_in_a_row_, most_in_a_row, error.what()));
+                      step(), name, in_a_row, most_in_a_row, error.what()));
     }
     return false;
   }

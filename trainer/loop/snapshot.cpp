@@ -24,4 +24,14 @@ void Snapshot::restore(const std::vector<ModelTensor>& state) const {
   }
 }
 
+std::vector<ModelTensor> Snapshot::taken(std::vector<ModelTensor> state) {
+  std::span<std::byte> rest = bytes_;
+  for (ModelTensor& tensor : state) {
+    const std::size_t size = tensor.bytes.size();
+    tensor.bytes = rest.first(size);
+    rest = rest.subspan(size);
+  }
+  return state;
+}
+
 }  // namespace lockstep

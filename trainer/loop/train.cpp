@@ -91,7 +91,8 @@ class Training {
     if (step() == 0) return;
     const bool incomplete = !session_.precise_is_current();
     const bool counted = evaluations_.due() && evaluations_.make_up();
-    if ((checkpoint_due() || session_.is_over()) && (incomplete || counted)) save(session_.is_over());
+    if ((checkpoint_due() || session_.is_over()) && (incomplete || counted || saver_.best_is_left()))
+      save(session_.is_over());
   }
 
   bool checkpoint_due() const {
@@ -151,7 +152,7 @@ class Training {
 
   // Asked for by somebody who waits, so it makes nothing anew.
   Outcome stop() {
-    if (saver_.saved_step() != step() || step() == 0) save_as_it_is(true);
+    if (saver_.saved_step() != step() || step() == 0 || saver_.best_is_left()) save_as_it_is(true);
     failures_.require_none();
     if (recorder_ != nullptr) {
       recorder_->summarize();
