@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """What users do with the binary, from the command line to files and exit codes."""
 
+import collections
 import json
 import os
 import re
 import resource
+import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
 
 from binary import MPIRUN, Cases, command, expect, pixels, run, write_png
+from stops import Running
 
 COMMANDS = ["train", "evaluate", "predict", "export", "inspect", "compare", "config", "bench"]
 USAGE, DATA, STOPPED = 2, 3, 75
@@ -419,6 +423,20 @@ def only_rank_0_writes(room):
     by_rank = [{path for path in paths if path.startswith(str(room.folder))} for paths in written_by_two_ranks(room)]
     expect(any("final.safetensors" in path for path in by_rank[0]), f"rank 0 wrote {by_rank[0]}")
     expect(not by_rank[1], f"rank 1 wrote {by_rank[1]}")
+
+
+@cases
+def beside_computing_and_loading_only_the_watchdog_runs(room):
+    for computing, loading in [(1, 1), (2, 1), (1, 2)]:
+        running = Running(room, None, "--set", f"threads={computing}", "--set", f"data.threads={loading}")
+        tasks = Path(f"/proc/{running.process.pid}/task").glob("*/comm")
+        names = collections.Counter(task.read_text().strip() for task in tasks)
+        running.process.send_signal(signal.SIGTERM)
+        code, err = running.end()
+        expect(code == STOPPED, f"code {code}: {err}")
+        expect(names["watchdog"] == 1 and names.total() == computing + loading + 1,
+               f"{dict(names)} with {computing} computing and {loading} loading")
+        shutil.rmtree(room.run)
 
 
 @cases
