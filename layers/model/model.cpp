@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ranges>
 #include <stdexcept>
 
 #include "comm/base/error.h"
@@ -123,6 +124,11 @@ struct Model::Impl {
   Plan::Loss loss(std::int64_t global, double smoothing) const;
   BatchSums meet_loss(Communicator& comm, const BatchInput& batch);
   std::vector<AffineStorage> running_affines(std::size_t entry);
+  template <class Nodes>
+  std::string first_not_finite(std::span<const float> values, const Nodes& nodes) const;
+  std::string why_not_finite(Plan& plan, const Plan::Search& search, const std::string& bad_layer,
+                             double loss);
+  void require_finite(const BatchSums& sums, Plan& plan, const Plan::Search& search);
 
   ModelOptions options;
   const Device& device;
@@ -319,13 +325,40 @@ std::vector<AffineStorage> Model::Impl::running_affines(std::size_t entry) {
   return affines;
 }
 
-std::string Model::first_not_finite(std::span<const float> values) const {
-  const Device& device = impl_->device;
+// Of the layers in the order of `nodes`.
+template <class Nodes>
+std::string Model::Impl::first_not_finite(std::span<const float> values, const Nodes& nodes) const {
   if (device.all_finite(values)) return "";
-  for (const Parameter& parameter : parameters()) {
-    if (!device.all_finite(values.subspan(parameter.offset, parameter.count()))) return parameter.name;
+  for (const Node& node : nodes) {
+    const Range range = parameters.of(*node.layer);
+    for (std::int64_t number = range.begin; number < range.end; ++number) {
+      const Parameter& it = parameters.all()[static_cast<std::size_t>(number)];
+      if (!device.all_finite(values.subspan(it.offset, it.count()))) return it.name;
+    }
   }
   return "";
+}
+
+std::string Model::first_not_finite(std::span<const float> values) const {
+  return impl_->first_not_finite(values, impl_->graph.nodes);
+}
+
+// Why a step's loss or statistics are not finite. bad_layer: the first whose statistics are not, or empty.
+std::string Model::Impl::why_not_finite(Plan& plan, const Plan::Search& search, const std::string& bad_layer,
+                                        double loss) {
+  const Layer* const first = plan.first_not_finite(search);
+  for (const Node& node : graph.nodes) {
+    if (node.layer->name() == bad_layer)
+      return fmt::format("the batch statistics of layer '{}' are not finite", bad_layer);
+    if (node.layer.get() == first)
+      return fmt::format("the output of layer '{}' is not finite, the first such layer", first->name());
+  }
+  return fmt::format("the loss behind the last layer, '{}', is {}", graph.nodes.back().layer->name(), loss);
+}
+
+// Of an evaluation.
+void Model::Impl::require_finite(const BatchSums& sums, Plan& plan, const Plan::Search& search) {
+  if (!std::isfinite(sums.loss)) throw DivergedError(why_not_finite(plan, search, "", sums.loss));
 }
 
 BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const BatchInput& batch,
@@ -350,15 +383,15 @@ BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const 
   const std::string bad_layer = updates ? it.statistics.update(comm, it.running) : "";
 
   // All of this is the same on every worker, so all of them leave together.
-  if (!bad_layer.empty()) {
+  if (!bad_layer.empty() || !std::isfinite(sums.loss)) {
+    const Plan::Search search{
+        .comm = comm, .statistics = it.statistics, .fixed = fixed, .batch = there, .step = step};
     throw DivergedError(
-        fmt::format("step {}: the batch statistics of layer '{}' are not finite", step + 1, bad_layer));
+        fmt::format("step {}: {}", step + 1, it.why_not_finite(plan, search, bad_layer, sums.loss)));
   }
-  if (!std::isfinite(sums.loss)) {
-    throw DivergedError(fmt::format("step {}: the loss behind the last layer, '{}', is {}", step + 1,
-                                    it.graph.nodes.back().layer->name(), sums.loss));
-  }
-  if (const std::string bad = first_not_finite(device_gradients()); !bad.empty()) {
+  // Gradients come from the last layer.
+  const std::string bad = it.first_not_finite(device_gradients(), std::views::reverse(it.graph.nodes));
+  if (!bad.empty()) {
     throw DivergedError(fmt::format("step {}: the gradient of '{}' is not finite", step + 1, bad));
   }
   return sums;
@@ -366,8 +399,12 @@ BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const 
 
 BatchSums Model::evaluate(Communicator& comm, const BatchInput& batch, std::size_t entry) {
   Impl& it = *impl_;
-  it.inference.infer(it.bring(batch).shards, it.running_affines(entry), it.loss(batch.global, 0.0));
-  return it.meet_loss(comm, batch);
+  const BatchInput there = it.bring(batch);
+  const std::vector<AffineStorage> fixed = it.running_affines(entry);
+  it.inference.infer(there.shards, fixed, it.loss(batch.global, 0.0));
+  const BatchSums sums = it.meet_loss(comm, batch);
+  it.require_finite(sums, it.inference, {comm, it.statistics, fixed, there});
+  return sums;
 }
 
 void Model::freeze_statistics() {
@@ -377,8 +414,11 @@ void Model::freeze_statistics() {
 BatchSums Model::evaluate_by_batch(Communicator& comm, const BatchInput& batch) {
   Impl& it = *impl_;
   it.arena.on_device();
-  it.observation.observe(comm, it.statistics, it.bring(batch), it.loss(batch.global, 0.0));
-  return it.meet_loss(comm, batch);
+  const BatchInput there = it.bring(batch);
+  it.observation.observe(comm, it.statistics, there, it.loss(batch.global, 0.0));
+  const BatchSums sums = it.meet_loss(comm, batch);
+  it.require_finite(sums, it.observation, {comm, it.statistics, {}, there});
+  return sums;
 }
 
 void Model::make_precise(Communicator& comm, const std::function<const BatchInput*()>& next) {

@@ -97,7 +97,8 @@ class Model {
   const Device& device() const;
   std::span<float> device_arena();
   std::span<float> device_gradients();
-  // The first parameter of which the part of an array like these is not finite; empty: all are.
+  // The first parameter, from the first layer on, of which the part of an array like these is not finite;
+  // empty: all are.
   std::string first_not_finite(std::span<const float> values) const;
   std::vector<Range> gradient_tensors()
       const;  // what a GradientReducer is made with: bucketed tensors, contiguous
@@ -117,7 +118,7 @@ class Model {
 
   // Forward, loss, backward and gradient sums of one global batch; running statistics are updated, unless
   // frozen. Blocks on collectives. Throws DivergedError naming step and first layer where loss, statistics or
-  // gradients are not finite.
+  // gradients are not finite; of gradients the first layer is the one nearest to the loss.
   BatchSums train_step(Communicator& comm, GradientReducer& reducer, const BatchInput& batch,
                        std::int64_t step);
 
@@ -125,7 +126,8 @@ class Model {
   // gradient, and updates none.
   void freeze_statistics();
 
-  // Forward in inference mode with running statistics entry `entry`; sums over all workers.
+  // Forward in inference mode with running statistics entry `entry`; sums over all workers. Throws
+  // DivergedError naming the first layer where the loss is not finite.
   BatchSums evaluate(Communicator& comm, const BatchInput& batch, std::size_t entry = 0);
   // The same, but normalized with the batch's own statistics, as training does.
   BatchSums evaluate_by_batch(Communicator& comm, const BatchInput& batch);

@@ -239,6 +239,36 @@ void Plan::infer(std::span<const ShardInput> shards, std::span<const AffineStora
   for (const Segment& segment : program_.segments) run_segment(run, segment);
 }
 
+const Layer* Plan::first_not_finite(const Search& search) {
+  const Loss no_loss = [](const Logits&) {};
+  Run run{.shards = search.batch.shards,
+          .loss = no_loss,
+          .step = search.step,
+          .comm = &search.comm,
+          .statistics = &search.statistics,
+          .fixed = search.fixed,
+          .training = nullptr,
+          .norm_parameters = norm_parameters_.bring(arena_),
+          .shapes = {},
+          .distinct_shapes = {}};
+  prepare(run);
+  search.statistics.begin(search.batch.global);
+  std::int64_t mine = loss_action_;
+  for (const Segment& segment : program_.segments) {
+    mine = std::min<std::int64_t>(mine, first_not_finite(run, segment));
+    if (segment.end > loss_action_) break;
+    if (segment.norm >= 0) meet(run, segment);
+  }
+  const auto workers = static_cast<std::size_t>(search.comm.size());
+  std::vector<std::int64_t> all(workers);
+  search.comm
+      .all_gather(Lane::statistics, "first not finite", std::span<const std::int64_t>(&mine, 1),
+                  std::span(all), std::vector<std::size_t>(workers, 1))
+      .wait();
+  const auto first = static_cast<int>(std::ranges::min(all));
+  return first == loss_action_ ? nullptr : program_.ops[index(program_.actions[index(first)].op)].layer;
+}
+
 // Primitives are made here, on one thread and outside any parallel region.
 void Plan::prepare(Run& run) {
   device_.enter();
@@ -355,6 +385,36 @@ class Plan::View {
   std::size_t shard_;
   int thread_;
 };
+
+// The number of the first action before the loss that gives any shard an output which is not finite, else the
+// loss's. On this thread, as the device answers it alone.
+int Plan::first_not_finite(Run& run, const Segment& segment) {
+  int first = loss_action_;
+  prepare_segment(run, segment);
+  for (std::size_t shard = 0; shard < run.shards.size(); ++shard) {
+    if (run.shapes[shard] == nullptr) continue;
+    const View view(*this, run, shard, 0);
+    for (int number = segment.begin; number < std::min(segment.end, loss_action_); ++number) {
+      const Action& action = program_.actions[index(number)];
+      execute(run, action, shard, 0);
+      alive();
+      if (number < first && action.op >= 0 && !is_finite(view, action.output)) first = number;
+    }
+  }
+  device_.wait();
+  return first;
+}
+
+bool Plan::is_finite(const View& view, int item) const {
+  if (item < 0) return true;
+  const auto count = static_cast<std::size_t>(view.count(item));
+  if (program_.items[index(item)].element == Element::f32) {
+    return device_.all_finite({view.data<float>(item), count});
+  }
+  const Memory wide(device_, count * sizeof(float));
+  device_.convert(0, view.data<Bf16>(item), wide.data<float>(), view.count(item));
+  return device_.all_finite({wide.data<float>(), count});
+}
 
 void Plan::execute(Run& run, const Action& action, std::size_t shard, int thread) {
   const View view(*this, run, shard, thread);

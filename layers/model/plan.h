@@ -79,6 +79,18 @@ class Plan {
   // Forward with fixed statistics, one affine a batch_norm in the graph's order.
   void infer(std::span<const ShardInput> shards, std::span<const AffineStorage> fixed, const Loss& loss);
 
+  // A batch whose loss was not finite, forward once more.
+  struct Search {
+    Communicator& comm;
+    StepStatistics& statistics;
+    std::span<const AffineStorage> fixed;  // as in `infer`
+    const BatchInput& batch;
+    std::int64_t step = 0;
+  };
+  // The first layer whose output is not finite on any worker; null: that of none, or of the loss alone. All
+  // workers call it and hear the same.
+  const Layer* first_not_finite(const Search& search);
+
   // Bytes for a global batch of `samples` on this worker: of activations, scratch and partial gradients,
   // which plans that share a workspace share, and of what kernels hold for themselves.
   struct Bytes {
@@ -107,6 +119,8 @@ class Plan {
   void prepare(Run& run);
   void prepare_segment(const Run& run, const Segment& segment);
   void run_segment(Run& run, const Segment& segment);
+  int first_not_finite(Run& run, const Segment& segment);
+  bool is_finite(const View& view, int item) const;
   TraceSpan traced(Trace* trace, int action, std::size_t shard, int thread) const;
   void execute(Run& run, const Action& action, std::size_t shard, int thread);
   void execute_convert(const View& view, const Action& action, int thread) const;

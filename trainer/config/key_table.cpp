@@ -483,7 +483,7 @@ std::vector<Key> train_keys() {
           "after a step that gives NaN or infinity: end the run with exit code "
           "5, or undo the step, count it and "
           "go on with the next batch, until 10 steps in a row went so. Where weights give no "
-          "finite `precise` statistics, the run ends all the same")),
+          "finite `precise` statistics, or an evaluation no finite loss, the run ends all the same")),
   };
 }
 #undef FIELD

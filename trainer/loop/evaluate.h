@@ -24,7 +24,8 @@ inline constexpr std::size_t batch_statistics = std::numeric_limits<std::size_t>
 
 // Every sample of a data set once, in its order, in batches of `batch` samples cut into the model's shards
 // (rule 7): a score for each of `entries`, indices of running statistics or `batch_statistics`. The same on
-// any number of workers. Asked to stop meanwhile, all workers throw an Error of code `stopped`.
+// any number of workers. Asked to stop meanwhile, all workers throw an Error of code `stopped`; where a loss
+// is not finite, a DivergedError that names the first layer.
 std::vector<Score> evaluate(Communicator& comm, Model& model, const std::shared_ptr<const Dataset>& dataset,
                             const Transform& transform, std::int64_t batch,
                             const std::vector<std::size_t>& entries, int loader_threads);

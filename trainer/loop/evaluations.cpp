@@ -5,6 +5,7 @@
 #include <numeric>
 #include <optional>
 
+#include "comm/base/error.h"
 #include "trainer/loop/agree.h"
 #include "trainer/loop/best.h"
 #include "trainer/loop/identity.h"
@@ -66,9 +67,14 @@ void Evaluations::evaluate(bool is_told) {
 }
 
 std::vector<Score> Evaluations::scores_of(const std::vector<std::size_t>& entries) {
-  return lockstep::evaluate(comm_, session_.model(), session_.inputs().evaluated(),
-                            session_.inputs().transform, config_.evaluation.batch, entries,
-                            config_.data.threads);
+  try {
+    return lockstep::evaluate(comm_, session_.model(), session_.inputs().evaluated(),
+                              session_.inputs().transform, config_.evaluation.batch, entries,
+                              config_.data.threads);
+  } catch (const DivergedError& error) {
+    throw DivergedError(
+        fmt::format("step {}: the evaluation diverged: {}; nothing was saved from it", step(), error.what()));
+  }
 }
 
 void Evaluations::keep_best(const Score& score) {

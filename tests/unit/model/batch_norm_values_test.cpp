@@ -47,7 +47,7 @@ TEST(BatchNormContract, NaNOrInfinityInTheInputEndsTheStepOnAllWorkersAlike) {
         Data data = contract_data(13);
         data.images[value] = bad;
         EXPECT_EQ(what_diverged(contract_network(8, group), {contract_data(16), data}),
-                  "step 2: the batch statistics of layer 'bn' are not finite")
+                  "step 2: the output of layer 'conv' is not finite, the first such layer")
             << bad << " at " << value << ", " << group << " shards";
       }
     }
@@ -70,7 +70,7 @@ TEST(BatchNormContract, WhatIsNotFiniteNamesTheFirstLayerThatSeesIt) {
     options.statistics_group = group;
     const auto spoil = [](Model& model) { values_of(model, "layer1.conv2.weight")[3] = NAN; };
     EXPECT_EQ(what_diverged(options, {random_data(options.input, options.classes, 13)}, spoil),
-              "step 1: the batch statistics of layer 'layer1.bn2' are not finite");
+              "step 1: the output of layer 'layer1.conv2' is not finite, the first such layer");
   }
 }
 
