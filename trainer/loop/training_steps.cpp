@@ -48,7 +48,7 @@ void TrainingSteps::train_on(const LoadedBatch& batch) {
     const TraceSpan span(comm_.trace(), "work", "optimizer");
     trained.grad_norm = clip_gradients(config_.optimizer, model.device_gradients(), model.device());
     session_.optimizer().update(model.device_arena(), model.device_gradients(), trained.lr, step());
-    check_weights();
+    check_update();
   });
   ++session_.counters().step;
   if (finite) session_.update_average();
@@ -57,9 +57,13 @@ void TrainingSteps::train_on(const LoadedBatch& batch) {
 }
 
 // Of a step that is not counted yet.
-void TrainingSteps::check_weights() const {
+void TrainingSteps::check_update() const {
   Model& model = session_.model();
-  const std::string bad = model.first_not_finite(model.device_arena());
+  std::string bad = model.first_not_finite(model.device_arena());
+  if (const auto state = session_.optimizer().overflows_unseen(); bad.empty() && state) {
+    bad = model.first_not_finite(state->values);
+    if (!bad.empty()) bad += "'s " + state->name;
+  }
   if (bad.empty()) return;
   throw DivergedError(
       fmt::format("step {}: {} is no longer finite, the first such tensor of the model; nothing was saved "

@@ -35,7 +35,7 @@ class TrainingSteps {
  private:
   std::int64_t step() const { return session_.counters().step; }
   void train_on(const LoadedBatch& batch);
-  void check_weights() const;
+  void check_update() const;
   void undo(const std::string& why);
   std::vector<ModelTensor> tensors();
 

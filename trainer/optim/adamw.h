@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ class AdamW final : public Optimizer {
   void update(std::span<float> parameters, std::span<const float> gradients, double lr,
               std::int64_t step) override;
   std::vector<OptimizerState> state() override;
+  // A square beyond fp32 makes every further update 0.
+  std::optional<OptimizerState> overflows_unseen() override { return {{"exp_avg_sq", square_.on_device()}}; }
 
  private:
   double beta1_, beta2_, eps_;

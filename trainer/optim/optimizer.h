@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,6 +38,9 @@ class Optimizer {
   virtual void update(std::span<float> parameters, std::span<const float> gradients, double lr,
                       std::int64_t step) = 0;
   virtual std::vector<OptimizerState> state() = 0;
+  // The state that may overflow while the parameters stay finite, where it is computed with: in the device's
+  // memory.
+  virtual std::optional<OptimizerState> overflows_unseen() { return std::nullopt; }
 };
 
 // How many arenas of state an optimizer keeps.

@@ -735,6 +735,17 @@ TEST_F(Train, WeightsThatAreNoLongerFiniteAreToldWithTheirFirstStepAndTensor) {
   EXPECT_TRUE(metrics("run").empty());
 }
 
+// One layer, whose gradients are as large as its inputs. Their squares are not finite, and each later update
+// of its weights would be 0.
+TEST_F(Train, SquaresOfGradientsThatOverflowAreADivergence) {
+  config_.model = {.name = "mlp", .layers = {}, .hidden = {}};
+  config_.optimizer.name = OptimizerConfig::Name::adamw;
+  config_.data.mean = {0};
+  config_.data.deviation = {1e-20};
+  EXPECT_THAT(what_diverged(in("run")),
+              testing::StartsWith("step 1: fc1.weight's exp_avg_sq is no longer finite"));
+}
+
 // After its first step the weights are finite, but what they give with running statistics is not. There is no
 // step that could be undone for it.
 TEST_F(Train, AnEvaluationThatIsNotFiniteEndsTheRunBeforeItSaves) {
