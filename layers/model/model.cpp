@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 #include <stdexcept>
 
 #include "comm/base/error.h"
@@ -124,8 +123,8 @@ struct Model::Impl {
   Plan::Loss loss(std::int64_t global, double smoothing) const;
   BatchSums meet_loss(Communicator& comm, const BatchInput& batch);
   std::vector<AffineStorage> running_affines(std::size_t entry);
-  template <class Nodes>
-  std::string first_not_finite(std::span<const float> values, const Nodes& nodes) const;
+  template <class NodeIterator>
+  std::string first_not_finite(std::span<const float> values, NodeIterator node, NodeIterator end) const;
   std::string why_not_finite(Plan& plan, const Plan::Search& search, const std::string& bad_layer,
                              double loss);
   void require_finite(const BatchSums& sums, Plan& plan, const Plan::Search& search);
@@ -325,12 +324,12 @@ std::vector<AffineStorage> Model::Impl::running_affines(std::size_t entry) {
   return affines;
 }
 
-// Of the layers in the order of `nodes`.
-template <class Nodes>
-std::string Model::Impl::first_not_finite(std::span<const float> values, const Nodes& nodes) const {
+template <class NodeIterator>
+std::string Model::Impl::first_not_finite(std::span<const float> values, NodeIterator node,
+                                          NodeIterator end) const {
   if (device.all_finite(values)) return "";
-  for (const Node& node : nodes) {
-    const Range range = parameters.of(*node.layer);
+  for (; node != end; ++node) {
+    const Range range = parameters.of(*node->layer);
     for (std::int64_t number = range.begin; number < range.end; ++number) {
       const Parameter& it = parameters.all()[static_cast<std::size_t>(number)];
       if (!device.all_finite(values.subspan(it.offset, it.count()))) return it.name;
@@ -340,7 +339,8 @@ std::string Model::Impl::first_not_finite(std::span<const float> values, const N
 }
 
 std::string Model::first_not_finite(std::span<const float> values) const {
-  return impl_->first_not_finite(values, impl_->graph.nodes);
+  const auto& nodes = impl_->graph.nodes;
+  return impl_->first_not_finite(values, nodes.begin(), nodes.end());
 }
 
 // Why a step's loss or statistics are not finite. bad_layer: the first whose statistics are not, or empty.
@@ -390,7 +390,8 @@ BatchSums Model::train_step(Communicator& comm, GradientReducer& reducer, const 
         fmt::format("step {}: {}", step + 1, it.why_not_finite(plan, search, bad_layer, sums.loss)));
   }
   // Gradients come from the last layer.
-  const std::string bad = it.first_not_finite(device_gradients(), std::views::reverse(it.graph.nodes));
+  const auto& nodes = it.graph.nodes;
+  const std::string bad = it.first_not_finite(device_gradients(), nodes.rbegin(), nodes.rend());
   if (!bad.empty()) {
     throw DivergedError(fmt::format("step {}: the gradient of '{}' is not finite", step + 1, bad));
   }

@@ -20,7 +20,8 @@ class JsonError : public std::runtime_error {
 using KeyWatcher = std::function<void(std::size_t depth, const std::string& key)>;
 
 // JSON of a file that may be a stranger's: in UTF-8, without duplicate keys, zero bytes or anything behind
-// it, its objects and arrays nested at most `deepest` deep. Throws JsonError.
+// it, its objects and arrays nested at most `deepest` deep, and of a million keys and values at most. Throws
+// JsonError.
 nlohmann::json parse_strictly(std::string_view text, std::size_t deepest,
                               const KeyWatcher& key_watcher = nullptr);
 

@@ -44,6 +44,26 @@ TEST(StrictJson, RefusesWhatIsNestedTooDeep) {
   EXPECT_EQ(wrong(R"([])", 0), "is nested deeper than 0 levels");
 }
 
+std::string array_of(std::size_t values) {
+  std::string text = "[0";
+  for (std::size_t i = 1; i < values; ++i) text += ",0";
+  return text + "]";
+}
+
+// Each takes far more memory than text.
+TEST(StrictJson, RefusesMoreValuesThanAnyFileNeeds) {
+  EXPECT_EQ(wrong(array_of(999'999)), "nothing");
+  EXPECT_EQ(wrong(array_of(1'000'000)), "has more than 1000000 keys and values");
+  EXPECT_EQ(wrong(array_of(5'000'000) + "x"), "has more than 1000000 keys and values");
+}
+
+// What is quadratic in the number of objects takes minutes here.
+TEST(StrictJson, TakesAnyNumberOfObjects) {
+  std::string text = R"({"0": {})";
+  for (int i = 1; i < 300'000; ++i) text += ",\"" + std::to_string(i) + "\": {}";
+  EXPECT_EQ(parse_strictly(text + "}", 2).size(), 300'000U);
+}
+
 TEST(StrictJson, RefusesWhatIsNoJsonInUtf8) {
   for (const char* text : {"", "{", "[1,]", "{'a': 1}", "nan", "1 2", "\"\xFF\"", "\"\xC0\xAF\"",
                            "[1] \xC3\xA9", "\xEF\xBB\xBF", "01", "\"\n\"", R"("\ud800")"}) {
