@@ -67,7 +67,7 @@ GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, 
 
 GradientReducer::~GradientReducer() = default;
 
-void GradientReducer::begin(std::span<float* const> arenas, float* out, std::int64_t present) {
+void GradientReducer::begin(std::span<float* const> arenas, float* out, std::int64_t present, bool overlap) {
   if (gathered_ != buckets_.size()) throw std::logic_error("the reducer's last step is not finished");
   if (arenas.size() != nodes_.size() || present < 1) {
     throw std::logic_error(fmt::format("{} gradient arenas for {} nodes, {} shards with samples",
@@ -78,7 +78,9 @@ void GradientReducer::begin(std::span<float* const> arenas, float* out, std::int
   present_ = present;
   for (Bucket& bucket : buckets_) {
     bucket.scatters_started = bucket.folded = bucket.gathers_started = bucket.gathered = 0;
+    make_rooms(bucket);
   }
+  overlaps_ = options_.overlap && overlap;
   ready_tensors_ = released_ = scattered_ = folded_ = gathering_ = gathered_ = 0;
 }
 
@@ -88,7 +90,7 @@ void GradientReducer::ready(std::size_t index) {
         fmt::format("gradient tensor {} is ready, tensor {} was next", index, ready_tensors_));
   }
   ++ready_tensors_;
-  if (!options_.overlap) return;
+  if (!overlaps_) return;
   const std::int64_t ready_elements = tensors_[index].end;
   while (released_ < buckets_.size() && buckets_[released_].ranges[0].end <= ready_elements) ++released_;
   start_scatters();
@@ -163,6 +165,27 @@ Range GradientReducer::piece(const Bucket& bucket, const Round& round, Range ran
   return {range.begin + own.begin, range.begin + own.end};
 }
 
+// All that a bucket will want, while nothing is under way: a GPU may wait for all that it is at, and so for
+// other workers, before it gives memory.
+void GradientReducer::make_rooms(Bucket& bucket) const {
+  if (layout_.workers() == 1) return;
+  for (std::size_t number = 0; number < rounds_.size(); ++number) {
+    room(bucket.received[number], received_floats(bucket, number));
+  }
+  const std::size_t own_nodes = rounds_.front().nodes(rounds_.front().self, present_).size();
+  if (own_nodes > 1) room(bucket.packed, own_nodes * length(bucket.ranges[0]));
+}
+
+// This worker's piece of the others' present nodes of a round; room for their sum at least.
+std::size_t GradientReducer::received_floats(const Bucket& bucket, std::size_t number) const {
+  const Round& round = rounds_[number];
+  std::size_t nodes = 0;
+  for (std::size_t member = 0; member < round.members.size(); ++member) {
+    if (member != round.self) nodes += round.nodes(member, present_).size();
+  }
+  return std::max<std::size_t>(nodes, 1) * length(bucket.ranges[number + 1]);
+}
+
 void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
   const std::span<float> values = outgoing(bucket, number);
   bucket.own[number] = values.data();
@@ -174,11 +197,7 @@ void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
   std::vector<Outgoing<float>> out;
   std::vector<Incoming<float>> in;
   std::size_t sent = 0;
-  std::size_t total = 0;
-  for (std::size_t member = 0; member < round.members.size(); ++member) {
-    if (member != round.self) total += round.nodes(member, present_).size() * count;
-  }
-  std::span<float> left = room(bucket.received[number], std::max(total, count));  // and for their sum
+  std::span<float> left = room(bucket.received[number], received_floats(bucket, number));
   for (std::size_t member = 0; member < round.members.size(); ++member) {
     const std::size_t theirs = own_nodes * length(piece(bucket, round, bucket.ranges[number], member));
     const std::span<float> piece_for = values.subspan(bucket.goes_whole ? 0 : sent, theirs);

@@ -43,7 +43,9 @@ class GradientReducer {
   // Begins a step. arenas[i] is the gradient arena of nodes()[i], `out` the sum; all as long as the tensors
   // together, and all left alone by the caller from `ready` of a tensor to the end of `finish`, when only
   // `out` holds what it should. `out` may be arenas[0]. `present`: shards that have samples, at least one.
-  void begin(std::span<float* const> arenas, float* out, std::int64_t present);
+  // overlap: false sends everything in `finish`, whatever the options say. All memory that the step needs is
+  // made here.
+  void begin(std::span<float* const> arenas, float* out, std::int64_t present, bool overlap = true);
   // Tensor `index` is final in all arenas. Called in index order.
   void ready(std::size_t index);
   // Polls what is under way; never blocks. Called between operations.
@@ -61,6 +63,8 @@ class GradientReducer {
   bool advance_scatter(bool waits);
   bool advance_gather(bool waits);
   void scatter(Bucket& bucket, std::size_t number);
+  void make_rooms(Bucket& bucket) const;
+  std::size_t received_floats(const Bucket& bucket, std::size_t number) const;
   std::span<float> room(Room& room, std::size_t count) const;
   std::span<float> outgoing(Bucket& bucket, std::size_t number) const;
   void fold(Bucket& bucket, std::size_t number);
@@ -80,6 +84,7 @@ class GradientReducer {
   std::vector<float*> arenas_;
   float* out_ = nullptr;
   std::int64_t present_ = 0;
+  bool overlaps_ = true;
   std::size_t ready_tensors_ = 0;
   // Buckets go through these stages, each in index order, which is the same on all workers whatever finishes
   // first. How many are ready to go, had all scatters started, are folded, had all gathers started, are

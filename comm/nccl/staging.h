@@ -7,7 +7,8 @@
 
 namespace lockstep::nccl {
 
-// What one transfer needs on the way: memory of the GPU, as much of the host for copies, and an event.
+// What one transfer needs on the way: memory of the GPU, as much of the host for copies, if any, and an
+// event.
 struct Block {
   std::byte* device = nullptr;
   std::byte* pinned = nullptr;
@@ -26,7 +27,7 @@ class Staging {
 
  private:
   Library& library_;
-  std::multimap<std::size_t, Block> free_;  // by size, a power of two
+  std::multimap<std::size_t, Block> free_;  // by size: 0 or a power of two
 };
 
 }  // namespace lockstep::nccl

@@ -16,10 +16,21 @@ constexpr std::size_t aligned(std::size_t bytes) {
 }  // namespace
 
 void TransferLane::progress() {
+  if (failure) std::rethrow_exception(failure);
   while (!waiting.empty() && waiting.front()->handed_over()) waiting.pop_front();
 }
 
-Transfer::Transfer(TransferLane& lane, int& open) : lane_(lane), open_(open) {
+void TransferLane::progress_beside() {
+  if (failure) return;
+  try {
+    progress();
+  } catch (const CommError&) {
+    failure = std::current_exception();
+  }
+}
+
+Transfer::Transfer(std::span<TransferLane> lanes, std::size_t lane, int& open)
+    : lanes_(lanes), lane_(lanes[lane]), open_(open) {
   ++open_;
 }
 
@@ -96,6 +107,9 @@ void Transfer::begin(std::unique_ptr<Operation> agreement) {
 
 bool Transfer::poll() {
   lane_.progress();
+  for (TransferLane& lane : lanes_) {
+    if (&lane != &lane_) lane.progress_beside();
+  }
   if (stage_ != Stage::running) return false;
   (void)lane_.library.settled(lane_.clique);  // throws where it failed
   if (!lane_.library.reached(block_.event)) return false;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <span>
@@ -24,8 +25,11 @@ struct TransferLane {
   Clique clique;
   Stream stream;
   std::deque<Transfer*> waiting{};
+  std::exception_ptr failure{};  // of `progress_beside`
 
   void progress();
+  // While another lane is polled: what fails is thrown by this lane's next `progress`.
+  void progress_beside();
 };
 
 // One collective: agreed upon, then handed to NCCL as one group of calls, then run by the GPU.
@@ -35,7 +39,9 @@ struct TransferLane {
 // early stays open for ever: its staging memory is abandoned.
 class Transfer final : public Operation {
  public:
-  Transfer(TransferLane& lane, int& open);
+  // lanes: all of the communicator, of which it goes along the one of this number. Whoever waits in one lane
+  // hands over in all: others may have to be through with a transfer before they come to what is waited for.
+  Transfer(std::span<TransferLane> lanes, std::size_t lane, int& open);
   ~Transfer() override;
 
   // What NCCL is asked to do. Where there are no bytes it is nothing.
@@ -73,6 +79,7 @@ class Transfer final : public Operation {
   void hand_over();
   void bring_back();
 
+  std::span<TransferLane> lanes_;
   TransferLane& lane_;
   int& open_;
   Stage stage_ = Stage::agreeing;

@@ -138,7 +138,7 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Operation> start(const CallSite& call, const Sizes& sends, const Sizes& receives,
                                    const Fill& fill) {
     auto agreement = checks_order() ? control_.agree(call, sends, receives) : nullptr;
-    auto transfer = std::make_unique<Transfer>(lanes_[static_cast<std::size_t>(call.lane)], open_);
+    auto transfer = std::make_unique<Transfer>(lanes_, static_cast<std::size_t>(call.lane), open_);
     attempt(call, [&] {
       fill(*transfer);
       transfer->begin(std::move(agreement));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "comm/tree/fixed_tree.h"
 #include "comm/watch/life.h"
@@ -51,6 +52,7 @@ struct Plan::Run {
   const float* norm_parameters = nullptr;  // an arena for the host
   std::vector<const Compiled*> shapes;     // a shard each; null: empty
   std::vector<Compiled*> distinct_shapes;
+  bool first_time = false;  // for one of the shapes
 };
 
 Plan::Plan(const Parts& parts, ProgramOptions options)
@@ -181,7 +183,10 @@ void Plan::train(const Training& training, const Loss& loss) {
           .distinct_shapes = {}};
   prepare(run);
   training.statistics.begin(training.batch.global);
-  training.reducer.begin(training.node_gradients, training.gradients, layout_.present(training.batch.global));
+  // What a GPU does for the first time may wait for all that it is at: nobody must wait for this worker then.
+  const bool overlap = device_.is_host() || !run.first_time;
+  training.reducer.begin(training.node_gradients, training.gradients, layout_.present(training.batch.global),
+                         overlap);
   training.comm.set_phase(fmt::format("step {} forward", training.step + 1));
   for (const Segment& segment : program_.segments) {
     run_segment(run, segment);
@@ -285,6 +290,7 @@ void Plan::prepare(Run& run) {
     for (Memory& thread : workspace_.threads) thread.reserve(device_, shape->thread_bytes);
     if (std::ranges::find(run.distinct_shapes, shape) == run.distinct_shapes.end()) {
       run.distinct_shapes.push_back(shape);
+      run.first_time |= !std::exchange(shape->has_run, true);
     }
   }
   if (program_.options.fixed_statistics) device_statistics_.send_affines(run.fixed);

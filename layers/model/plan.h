@@ -110,6 +110,7 @@ class Plan {
     std::size_t shard_bytes = 0;
     std::size_t thread_bytes = 0;
     PreparedParameters prepared;
+    bool has_run = false;
   };
   struct Run;
   class View;

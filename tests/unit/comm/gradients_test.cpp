@@ -84,6 +84,50 @@ TEST(Reducer, without_overlap_sends_nothing_before_the_end) {
   });
 }
 
+TEST(Reducer, sends_nothing_before_the_end_of_a_step_that_is_not_to_overlap) {
+  run_workers(2, [](Communicator& comm) {
+    GradientReducer reducer(comm, ShardLayout(2, 2, comm.rank()), {{0, 2}},
+                            {.bucket_bytes = 0, .small_bytes = 0});
+    std::vector<float> arena = {1, 1};
+    reducer.begin(std::vector<float*>{arena.data()}, arena.data(), 2, false);
+    reducer.ready(0);
+    arena = {static_cast<float>(comm.rank() + 1), 5};
+    reducer.finish();
+    EXPECT_THAT(arena, ElementsAre(3, 10));
+  });
+}
+
+struct CountedMemory final : GradientMemory {
+  std::shared_ptr<float> floats(std::size_t count) const override {
+    ++taken;
+    return GradientMemory::floats(count);
+  }
+  mutable int taken = 0;
+};
+
+TEST(Reducer, takes_memory_while_nothing_is_under_way) {
+  for (const int workers : {1, 2, 3, 8}) {
+    run_workers(workers, [&](Communicator& comm) {
+      const CountedMemory memory;
+      const ShardLayout layout(24, workers, comm.rank());
+      GradientReducer reducer(comm, layout, {{0, 40}, {40, 90}},
+                              {.bucket_bytes = 200, .small_bytes = 60, .most_at_once = 2, .memory = &memory});
+      std::vector<std::vector<float>> arenas(reducer.nodes().size(), std::vector<float>(90, 1));
+      std::vector<float*> starts;
+      starts.reserve(arenas.size());
+      for (auto& arena : arenas) starts.push_back(arena.data());
+      for (const std::int64_t present : {24, 5}) {
+        reducer.begin(starts, starts.front(), present);
+        const int taken = memory.taken;
+        reducer.ready(0);
+        reducer.ready(1);
+        reducer.finish();
+        EXPECT_EQ(memory.taken, taken) << workers << " workers, " << present << " shards with samples";
+      }
+    });
+  }
+}
+
 TEST(Reducer, calls_out_of_order_are_bugs) {
   const auto comm = make_single();
   GradientReducer reducer(*comm, ShardLayout(4, 1, 0), {{0, 2}, {2, 3}}, {});

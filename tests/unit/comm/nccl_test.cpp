@@ -113,6 +113,45 @@ TEST(Nccl, memory_of_the_gpu_is_used_where_it_is) {
   });
 }
 
+TEST(Nccl, memory_of_the_gpu_needs_no_other) {
+  NcclJob job(2);
+  job.run([&](Communicator& comm, NcclDouble& nccl) {
+    auto* const begin = reinterpret_cast<std::int32_t*>(nccl.device_memory(16));
+    auto& calls = job.record(comm.rank()).calls;
+    const int before = calls["device_memory"] + calls["pinned_memory"];
+    Pending first = comm.broadcast(Lane::scatter, "first", std::span(begin, 2), 1);
+    Pending second = comm.broadcast(Lane::scatter, "second", std::span(begin + 2, 2), 1);
+    first.wait();
+    second.wait();
+    EXPECT_EQ(calls["device_memory"] + calls["pinned_memory"], before);
+  });
+}
+
+TEST(Nccl, whoever_waits_in_one_lane_hands_over_in_all) {
+  NcclJob job(2);
+  job.timeout = 3s;
+  job.run([&](Communicator& comm, NcclDouble&) {
+    std::vector<int> weights(2, comm.rank());
+    std::vector<int> sums(2, comm.rank());
+    Pending gradients = comm.broadcast(Lane::gather, "weights", std::span(weights), 1);
+    Pending statistics = comm.broadcast(Lane::statistics, "sums", std::span(sums), 0);
+    (comm.rank() == 0 ? gradients : statistics).wait();
+    (comm.rank() == 0 ? statistics : gradients).wait();
+  });
+  for (const int rank : {0, 1}) EXPECT_EQ(job.message(rank), "");
+}
+
+TEST(Nccl, a_failure_beside_is_told_with_its_own_call) {
+  NcclJob job(2);
+  job.run([&](Communicator& comm, NcclDouble&) {
+    std::vector<std::int32_t> data(comm.rank() == 0 ? 3 : 4);
+    Pending wrong = comm.broadcast(Lane::gather, "weights", std::span(data), 0);
+    for (int i = 0; i < 20; ++i) gather(comm);
+    wrong.wait();
+  });
+  EXPECT_THAT(job.message(1), AllOf(HasSubstr("broadcast 'weights'"), HasSubstr("expected were 16")));
+}
+
 TEST(Nccl, a_step_like_the_one_before_allocates_nothing) {
   NcclJob job(2);
   job.run([&](Communicator& comm, NcclDouble&) {

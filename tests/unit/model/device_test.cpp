@@ -2,9 +2,12 @@
 // may touch but kernels and copies, and, as gpu_networks, on a GPU.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <deque>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "layers/ops/memory.h"
 #include "layers/ops/processor.h"
@@ -172,6 +175,32 @@ TEST_F(DeviceTest, KnowsWhatIsNotFinite) {
     values.on_host()[at] = 1;
   }
   EXPECT_TRUE(device->all_finite(values.on_device()));
+}
+
+// Whether gradients were summed while others were still computed.
+bool overlaps(const Trace& trace) {
+  const auto& slices = trace.threads()[0].slices;
+  const auto is = [](std::string_view kind, std::string_view part) {
+    return [=](const Trace::Slice& it) { return it.kind == kind && (part.empty() || *it.part == part); };
+  };
+  const auto fold = std::find_if(slices.begin(), slices.end(), is("reduce", "fold"));
+  return std::any_of(fold, slices.end(), is("backward", ""));
+}
+
+// What a GPU does for the first time may wait for all that it is at, and so for other workers.
+TEST_F(DeviceTest, TheFirstStepOfAShapeOverlapsNothing) {
+  const auto overlapping = [](const ModelOptions& options) {
+    std::deque<Trace> traces;
+    run_steps(options, {.batches = {16, 16, 13, 13}, .watch = [&](Communicator& comm, Model&) {
+                          comm.set_trace(&traces.emplace_back(1, lane_count, 10'000));
+                        }});
+    std::vector<bool> steps;
+    for (std::size_t step = 0; step + 1 < traces.size(); ++step) steps.push_back(overlaps(traces[step]));
+    return steps;
+  };
+  EXPECT_EQ(overlapping(on(test::tested_device(), small_resnet())),
+            (std::vector<bool>{false, true, false, true}));
+  EXPECT_EQ(overlapping(small_resnet()), std::vector<bool>(4, true));
 }
 
 TEST_F(DeviceTest, DivergesWithTheSameMessage) {
