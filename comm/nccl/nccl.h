@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "comm/communicator.h"
@@ -18,5 +19,9 @@ int visible_gpus();
 // too few. Throws UsageError, on all workers alike, where there are too few without, and in a build without
 // NCCL; CommError where NCCL or CUDA fail.
 std::unique_ptr<Communicator> make_nccl(Communicator& control);
+
+// Calls `worker` with such a communicator, which it ends. What all workers throw alike (an Error that is no
+// CommError) is thrown on after it was left in order; after anything else it is aborted.
+void run_and_leave(std::unique_ptr<Communicator> nccl, const std::function<void(Communicator&)>& worker);
 
 }  // namespace lockstep

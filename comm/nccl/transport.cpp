@@ -15,6 +15,7 @@
 #include "comm/base/pieces.h"
 #include "comm/nccl/control.h"
 #include "comm/nccl/devices.h"
+#include "comm/nccl/nccl.h"
 #include "comm/nccl/staging.h"
 #include "comm/nccl/transfer.h"
 #include "comm/texts.h"
@@ -234,3 +235,20 @@ std::unique_ptr<Communicator> make_transport(Communicator& control, std::unique_
 }
 
 }  // namespace lockstep::nccl
+
+namespace lockstep {
+
+void run_and_leave(std::unique_ptr<Communicator> nccl, const std::function<void(Communicator&)>& worker) {
+  std::exception_ptr alike;
+  try {
+    worker(*nccl);
+  } catch (const CommError&) {
+    throw;
+  } catch (const Error&) {
+    alike = std::current_exception();
+  }
+  nccl.reset();
+  if (alike) std::rethrow_exception(alike);
+}
+
+}  // namespace lockstep

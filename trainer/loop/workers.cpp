@@ -151,7 +151,7 @@ void run_workers(const Workers& workers, const CommConfig& config,
       run_mpi([&](Communicator& comm) {
         if (config.backend != Backend::nccl) return prepared(comm);
         comm.set_timeout(timeout(config));
-        prepared(*make_nccl(comm));
+        run_and_leave(make_nccl(comm), prepared);
       });
       break;
   }

@@ -152,6 +152,23 @@ TEST(Nccl, a_failure_beside_is_told_with_its_own_call) {
   EXPECT_THAT(job.message(1), AllOf(HasSubstr("broadcast 'weights'"), HasSubstr("expected were 16")));
 }
 
+TEST(Nccl, what_all_throw_alike_leaves_in_order) {
+  Record record;
+  NcclWorld world;
+  const auto run = [&](const std::exception_ptr& thrown) {
+    run_threads(1, [&](Communicator& control) {
+      auto nccl = nccl::make_transport(control, std::make_unique<NcclDouble>(world, record), false);
+      run_and_leave(std::move(nccl), [&](Communicator&) { std::rethrow_exception(thrown); });
+    });
+  };
+  EXPECT_THROW(run(std::make_exception_ptr(DivergedError("nan"))), DivergedError);
+  EXPECT_TRUE(record.left);
+  EXPECT_FALSE(record.aborted);
+  record = {};
+  EXPECT_THROW(run(std::make_exception_ptr(std::logic_error("of one alone"))), std::logic_error);
+  EXPECT_TRUE(record.aborted);
+}
+
 TEST(Nccl, a_step_like_the_one_before_allocates_nothing) {
   NcclJob job(2);
   job.run([&](Communicator& comm, NcclDouble&) {
