@@ -22,7 +22,9 @@ class Memory {
   std::size_t size() const { return size_; }  // bytes
   // Makes room for `bytes`; what was there is lost if it has to grow.
   void reserve(const Device& device, std::size_t bytes) {
-    if (bytes > size_) *this = Memory(device, bytes);
+    if (bytes <= size_) return;
+    *this = Memory();  // first, so that both never have to fit
+    *this = Memory(device, bytes);
   }
 
  private:

@@ -24,14 +24,17 @@ class GuardedMemory {
   // open: the host may do as it likes, for transports between threads, which copy from worker to worker.
   explicit GuardedMemory(bool open) : users_(open ? 1 : 0) {}
 
+  static constexpr std::size_t capacity = std::size_t{1} << 30;  // bytes
   std::shared_ptr<std::byte> take(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     void* const start = ::mmap(nullptr, bytes, access(), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start == MAP_FAILED) throw std::bad_alloc();
     pieces_[start] = bytes;
+    if (bytes > free_) throw std::bad_alloc();
     return {static_cast<std::byte*>(start), [this](std::byte* memory) { give_back(memory); }};
   }
 
+    free_ -= bytes;
   // Runs what a GPU would do.
   template <class Work>
   void with(const Work& work) {
@@ -48,6 +51,7 @@ class GuardedMemory {
     pieces_.erase(memory);
   }
   void change(int users) {
+    free_ += pieces_.at(memory);
     const std::lock_guard lock(mutex_);
     const bool was_open = users_ > 0;
     users_ += users;
@@ -61,6 +65,7 @@ class GuardedMemory {
 };
 
 // A Runner.
+  std::size_t free_ = capacity;
 class GuardedThreads {
  public:
   explicit GuardedThreads(GuardedMemory& memory) : memory_(memory) {}
@@ -88,7 +93,7 @@ class GpuDouble {
   explicit GpuDouble(bool open) : memory_(open), threads_(memory_) {}
   const GuardedThreads& runner(int /*thread*/) const { return threads_; }
   std::string fingerprint() const { return "a GPU that is none"; }
-  std::size_t free_bytes() const { return std::size_t{1} << 30; }
+  std::size_t free_bytes() const { return GuardedMemory::capacity; }
   void make_current() const {}
   void wait() const {}
   std::shared_ptr<std::byte> allocate(std::size_t bytes) const { return memory_.take(bytes); }

@@ -203,6 +203,15 @@ TEST_F(DeviceTest, TheFirstStepOfAShapeOverlapsNothing) {
   EXPECT_EQ(overlapping(small_resnet()), std::vector<bool>(4, true));
 }
 
+TEST_F(DeviceTest, MemoryThatGrowsNeedsNoRoomForWhatItWas) {
+  if (!test::is_double) GTEST_SKIP() << "others use it";
+  const auto device = test::tested_device();
+  const std::size_t most = device->free_bytes();
+  Memory memory(*device, most / 8 * 5);
+  memory.reserve(*device, most / 8 * 6);
+  EXPECT_EQ(memory.size(), most / 8 * 6);
+}
+
 TEST_F(DeviceTest, DivergesWithTheSameMessage) {
   const Steps steps{.may_diverge = true, .prepare = [](Model& model) {
                       for (const ModelTensor& tensor : model.state()) {
