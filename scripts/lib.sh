@@ -76,3 +76,29 @@ make_newest_python() {
     say "cannot install $list, although PyPI answers"
   fi
 }
+
+# The folder of the CUDA toolkit to build with: the one that scripts/cuda_toolkit.sh makes, or one that is installed.
+cuda_toolkit() {
+  local nvcc
+  for nvcc in "$PWD/build/cuda_toolkit/bin/nvcc" "$(command -v nvcc)" /usr/local/cuda/bin/nvcc; do
+    if [[ -x $nvcc ]]; then
+      dirname "$(dirname "$nvcc")"
+      return
+    fi
+  done
+}
+
+# What such a folder lacks of what the preset `cuda` needs; nothing where all of it is there.
+lack_of_cuda_toolkit() {
+  [[ -n $1 ]] || {
+    echo "there is no nvcc"
+    return
+  }
+  local header release missing=()
+  release=$("$1/bin/nvcc" --version | sed -n 's/.*release \([0-9]*\).*/\1/p')
+  ((${release:-0} >= 13)) || missing+=("nvcc from CUDA 13 on")
+  for header in cublas_v2.h cudnn.h cudnn_frontend.h nccl.h nvrtc.h; do
+    [[ -e $1/include/$header || -e /usr/include/$header ]] || missing+=("$header")
+  done
+  ((${#missing[@]} == 0)) || echo "$1 has no ${missing[*]}"
+}

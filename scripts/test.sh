@@ -20,12 +20,14 @@ binary.benches.peers_infer_with_onnx_runtime are" "$(reason build/python.missing
 skipped "drill.two_hosts is" "$(python3 -B tests/cluster/hosts.py)"
 skipped "cluster.over_ssh is" "$(python3 -B tests/cluster/over_ssh.py --missing)"
 skipped "cluster.under_slurm is" "$(python3 -B tests/cluster/slurm.py)"
-if [[ -x build/cuda_toolkit/bin/nvcc ]]; then
-  cmake --preset cuda -DLOCKSTEP_TESTS=ON
+toolkit=$(cuda_toolkit)
+lack=$(lack_of_cuda_toolkit "$toolkit")
+if [[ -z $lack ]]; then
+  cmake --preset cuda -DLOCKSTEP_TESTS=ON -DLOCKSTEP_CUDA_TOOLKIT="$toolkit"
   cmake --build --preset cuda --target lockstep mpi_suite gpu_operations gpu_networks
   ctest --preset cuda -L gpu
 else
-  say "the GPU parts are skipped: there is no nvcc in build/cuda_toolkit (scripts/cuda_toolkit.sh brings it)"
+  say "the GPU parts are skipped: $lack (scripts/cuda_toolkit.sh brings all of it to build/cuda_toolkit)"
 fi
 cmake --preset release -DLOCKSTEP_TESTS=ON
 cmake --build --preset release
