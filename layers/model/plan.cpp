@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "comm/base/error.h"
 #include "comm/tree/fixed_tree.h"
 #include "comm/watch/life.h"
 #include "layers/tensor/buffer.h"
@@ -100,6 +101,15 @@ std::array<const float*, max_parameters> Plan::parameters(const PlanOp& op, cons
     values[static_cast<std::size_t>(i)] =
         arena + parameters_.all()[static_cast<std::size_t>(range.begin + i)].offset;
   }
+bool Plan::wants_input_gradients(const PlanOp& op) const {
+  return std::ranges::any_of(program_.actions, [&](const Action& action) {
+    const auto wanted = [](int item) { return item != no_item; };
+    return action.kind == Action::Kind::backward && &program_.ops[index(action.op)] == &op &&
+           (std::ranges::any_of(action.input_gradients, wanted) ||
+            std::ranges::any_of(action.addends, wanted));
+  });
+}
+
   return values;
 }
 
@@ -116,16 +126,24 @@ Plan::Compiled Plan::compile(std::int64_t samples) const {
   for (const PlanOp& op : program_.ops) {
     if (op.is_norm()) {
       const SampleShape& rows = op.layer->input();
+std::unique_ptr<Kernel> Plan::make_kernel(const PlanOp& op, std::int64_t samples) const {
+  try {
+    return op.layer->make_kernel({.samples = samples,
+                                  .threads = pool_.threads(),
+                                  .training = program_.options.backward,
+                                  .input_gradients = wants_input_gradients(op),
+                                  .element = program_.options.element,
+                                  .epilogue = {op.residual, op.relu},
+                                  .device = &device_});
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("layer '{}': {}", op.layer->name(), error.what()));
+  }
+}
+
       scratch =
           std::max(scratch, aligned(device_.norm_scratch_bytes(samples * rows.pixels(), rows.channels)));
     }
-    it.kernels.push_back(op.is_norm() ? nullptr
-                                      : op.layer->make_kernel({.samples = samples,
-                                                               .threads = pool_.threads(),
-                                                               .training = program_.options.backward,
-                                                               .element = program_.options.element,
-                                                               .epilogue = {op.residual, op.relu},
-                                                               .device = &device_}));
+    it.kernels.push_back(op.is_norm() ? nullptr : make_kernel(op, samples));
     if (!it.kernels.back()) continue;
     scratch = std::max(scratch, aligned(it.kernels.back()->scratch_bytes()));
   }

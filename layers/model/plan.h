@@ -117,6 +117,7 @@ class Plan {
 
   Compiled& compiled(std::int64_t samples);
   Compiled compile(std::int64_t samples) const;
+  std::unique_ptr<Kernel> make_kernel(const PlanOp& op, std::int64_t samples) const;
   void prepare(Run& run);
   void prepare_segment(const Run& run, const Segment& segment);
   void run_segment(Run& run, const Segment& segment);
@@ -135,6 +136,7 @@ class Plan {
   norm::Affine affine_of(const Run& run, std::size_t norm, std::size_t shard) const;
   std::array<const float*, max_parameters> parameters(const PlanOp& op, const float* arena) const;
   bool has_partials(const Action& action) const;
+  bool wants_input_gradients(const PlanOp& op) const;
 
   const ParameterTable& parameters_;
   const Device& device_;

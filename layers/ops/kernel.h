@@ -28,6 +28,7 @@ struct KernelShape {
   std::int64_t samples = 0;        // of the shard, at least 1
   int threads = 1;                 // threads that may run it at once, each with its own index
   bool training = true;            // false: `backward` is never called, dropout passes its input through
+  bool input_gradients = true;     // false: `backward` is never asked for any
   Element element = Element::f32;  // of activations and their gradients
   Epilogue epilogue{};             // of a layer that joins what follows (Layer::joins), where not training
   const Device* device = nullptr;  // that computes it (device.h); null: this machine's processor

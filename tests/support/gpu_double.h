@@ -9,6 +9,7 @@
 #include <new>
 #include <string>
 #include <utility>
+#include <stdexcept>
 #include <vector>
 
 #include "layers/ops/cuda/operations.h"
@@ -129,8 +130,8 @@ class GpuDouble {
 // A kernel of the CPU on the double's memory.
 class GuardedKernel final : public Kernel {
  public:
-  GuardedKernel(const GpuDouble& gpu, std::unique_ptr<Kernel> kernel)
-      : gpu_(gpu), kernel_(std::move(kernel)) {}
+  GuardedKernel(const GpuDouble& gpu, std::unique_ptr<Kernel> kernel, const KernelShape& shape)
+      : gpu_(gpu), kernel_(std::move(kernel)), input_gradients_(shape.input_gradients) {}
   std::size_t scratch_bytes() const override { return kernel_->scratch_bytes(); }
   std::size_t saved_bytes() const override { return kernel_->saved_bytes(); }
   std::size_t prepared_bytes(Pass pass) const override { return kernel_->prepared_bytes(pass); }
@@ -161,12 +162,16 @@ namespace lockstep::cuda {
 template <>
 inline std::unique_ptr<Kernel> make_convolution(const test::GpuDouble& device, const Convolution& convolution,
                                                 const KernelShape& shape) {
-  return std::make_unique<test::GuardedKernel>(device, lockstep::make_convolution(convolution, shape));
+  return std::make_unique<test::GuardedKernel>(device, lockstep::make_convolution(convolution, shape), shape);
 }
 template <>
+    if ((arguments.input_gradients[0] != nullptr) != input_gradients_) {
+      throw std::logic_error("an input's gradient is wanted and was not planned, or the other way round");
+    }
 inline std::unique_ptr<Kernel> make_linear(const test::GpuDouble& device, const Linear& linear,
                                            const KernelShape& shape) {
-  return std::make_unique<test::GuardedKernel>(device, lockstep::make_linear(linear, shape));
+  return std::make_unique<test::GuardedKernel>(device, lockstep::make_linear(linear, shape), shape);
 }
 
 }  // namespace lockstep::cuda
+  bool input_gradients_;

@@ -44,6 +44,24 @@ TEST(CustomLayers, GiveOneAnswerOnAnyNumberOfWorkers) {
   EXPECT_TRUE(run_steps(changed, {.workers = 2, .batches = one.batches})[0] == expected);
 }
 
+class Unplannable : public Cubic {
+ public:
+  using Cubic::Cubic;
+  std::unique_ptr<Kernel> make_kernel(const KernelShape& /*shape*/) const override {
+    throw UsageError("nothing can compute this");
+  }
+};
+
+TEST(CustomLayers, WhoseKernelsCannotBeMadeAreNamed) {
+  CustomLayer type = cubic();
+  type.make = [](const LayerPlace& place, const Attributes&) { return std::make_unique<Unplannable>(place); };
+  ModelOptions options = small_resnet();
+  options.spec.layers[2] = spec_of("relu1", type);
+  const auto run = [&] { run_steps(options, {}); };
+  EXPECT_THAT(run,
+              ::testing::ThrowsMessage<UsageError>(HasSubstr("layer 'relu1': nothing can compute this")));
+}
+
 TEST(CustomLayers, StartAsTheirParametersSay) {
   class Started : public Layer {
    public:

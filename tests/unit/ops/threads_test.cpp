@@ -65,7 +65,7 @@ NamedKernel convolution(const std::string& name, const Convolution& c, std::int6
   trial.output_gradient = random_values(samples * c.out.elements(), "gradient");
   return {name,
           [=](int count) {
-            return make_convolution(c, {samples, count, true, element});
+            return make_convolution(c, {.samples = samples, .threads = count, .element = element});
           },
           trial, element};
 }
@@ -83,11 +83,12 @@ void add_kernels(Element element, std::vector<NamedKernel>& all) {
                {random_values(std::size_t{784} * 128, "weight"), random_values(128, "bias")},
                random_values(std::size_t{16} * 128, "gradient"),
                {}};
-  all.push_back({"linear",
-                 [element](int count) {
-                   return make_linear({784, 128, true}, {16, count, true, element});
-                 },
-                 linear, element});
+  all.push_back(
+      {"linear",
+       [element](int count) {
+         return make_linear({784, 128, true}, {.samples = 16, .threads = count, .element = element});
+       },
+       linear, element});
 }
 
 std::vector<NamedKernel> kernels() {
