@@ -35,9 +35,11 @@ template <class Runner, class From, class To>
 void transpose(const Runner& runner, const From* from, std::int64_t count, std::int64_t rows,
                std::int64_t columns, To* to);
 
-// y[row, column] += bias[column].
-template <class Runner, class E>
-void add_bias(const Runner& runner, const float* bias, std::int64_t rows, std::int64_t columns, E* y);
+// y[row, column] = x[row, column] + bias[column], rounded once; y may be x. From: float; To: float
+// or Bf16.
+template <class Runner, class From, class To>
+void add_bias(const Runner& runner, const float* bias, std::int64_t rows, std::int64_t columns, const From* x,
+              To* y);
 
 // sums[column] = Σ dy[row, column], in fp64 over fixed blocks of rows.
 std::size_t sum_rows_scratch_bytes(std::int64_t rows, std::int64_t columns);

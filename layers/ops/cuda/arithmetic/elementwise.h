@@ -64,17 +64,18 @@ struct Scale {
   LOCKSTEP_HOST_DEVICE void operator()(std::int64_t i) const { values[i] *= factor; }
 };
 
-// y += bias, row after row.
-template <class E>
+// y = x + bias, row after row; y may be x.
+template <class From, class To>
 struct AddBias {
   const float* bias;
   std::int64_t columns;
-  E* y;
+  const From* x;
+  To* y;
 
   LOCKSTEP_HOST_DEVICE auto column(std::int64_t column) const {
     return [value = bias[column], column, *this](std::int64_t row) {
-      E& element = y[row * columns + column];
-      element = from_float<E>(to_float(element) + value);
+      const std::int64_t i = row * columns + column;
+      y[i] = from_float<To>(to_float(x[i]) + value);
     };
   }
 };

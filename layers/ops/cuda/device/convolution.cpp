@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 
 #include "layers/ops/cuda/device/convolution_plan.h"
+#include "layers/ops/cuda/device/convolution_to_fp32.h"
 #include "layers/ops/cuda/device/device.h"
 #include "layers/ops/cuda/elementwise.h"
 #include "layers/ops/cuda/kernels.h"
@@ -17,22 +19,30 @@ class ConvolutionKernel final : public Kernel {
         convolution_(convolution),
         samples_(shape.samples),
         pixels_(convolution.kernel_height * convolution.kernel_width),
-        weights_(convolution.out.channels * pixels_ * in_channels()),
-        forward_(device.cudnn(0), problem(shape), ConvolutionPass::forward) {
+        weights_(weights(convolution)) {
+    const cudnnHandle_t handle = device.cudnn(0);
+    const ConvolutionProblem problem{convolution, shape.samples, shape.element, shape.element,
+                                     device.tf32() && shape.training};
+    if (convolution.bias) {
+      forward_before_bias_.emplace(handle, problem, ConvolutionPass::forward);
+    } else {
+      forward_.emplace(handle, problem, ConvolutionPass::forward);
+    }
     if (!shape.training) return;
-    backward_data_.emplace(device.cudnn(0), problem(shape), ConvolutionPass::backward_data);
-    backward_weight_.emplace(device.cudnn(0), problem(shape), ConvolutionPass::backward_weight);
+    if (shape.input_gradients) backward_data_.emplace(handle, problem, ConvolutionPass::backward_data);
+    backward_weight_.emplace(handle, problem, ConvolutionPass::backward_weight);
   }
 
-  // Backward: the weight's gradient as cuDNN has it, then workspace.
+  // Forward: the output before its bias, unless that is in fp32 itself; backward: the weight's gradient as
+  // cuDNN has it. Then workspace.
   std::size_t scratch_bytes() const override {
-    std::size_t bytes = forward_.workspace_bytes();
+    const std::size_t bytes =
+        forward_ ? forward_->workspace_bytes() : exact_bytes() + forward_before_bias_->scratch_bytes();
     if (!backward_weight_) return bytes;
     const std::size_t bias =
         convolution_.bias ? sum_rows_scratch_bytes(rows(), convolution_.out.channels) : 0;
-    const std::size_t workspace =
-        std::max({backward_data_->workspace_bytes(), backward_weight_->workspace_bytes(), bias});
-    return std::max(bytes, gradient_bytes() + workspace);
+    const std::size_t data = backward_data_ ? backward_data_->workspace_bytes() : 0;
+    return std::max(bytes, gradient_bytes() + std::max({data, backward_weight_->scratch_bytes(), bias}));
   }
   std::size_t prepared_bytes(Pass /*pass*/) const override {
     return static_cast<std::size_t>(weights_) * sizeof(E);
@@ -48,10 +58,16 @@ class ConvolutionKernel final : public Kernel {
 
   void forward(const ForwardArguments& arguments) const override {
     const int thread = arguments.position.thread;
-    forward_.run(device_.cudnn(thread), arguments.inputs[0], weight_, arguments.output, arguments.scratch);
-    if (!convolution_.bias) return;
+    if (forward_) {
+      return forward_->run(device_.cudnn(thread), arguments.inputs[0], weight_, arguments.output,
+                           arguments.scratch);
+    }
+    // In fp32 until the bias is in, so that it is rounded once.
+    auto* const exact = static_cast<float*>(is_fp32 ? arguments.output : arguments.scratch);
+    forward_before_bias_.value().run(device_, thread, arguments.inputs[0], weight_, exact,
+                                     arguments.scratch + exact_bytes());
     add_bias(device_.runner(thread), arguments.parameters[1], rows(), convolution_.out.channels,
-             static_cast<E*>(arguments.output));
+             static_cast<const float*>(exact), static_cast<E*>(arguments.output));
   }
 
   void backward(const BackwardArguments& arguments) const override {
@@ -63,8 +79,8 @@ class ConvolutionKernel final : public Kernel {
       backward_data_.value().run(device_.cudnn(thread), arguments.output_gradient, weight_,
                                  arguments.input_gradients[0], workspace);
     }
-    backward_weight_.value().run(device_.cudnn(thread), arguments.output_gradient, arguments.inputs[0],
-                                 gradient, workspace);
+    backward_weight_.value().run(device_, thread, arguments.output_gradient, arguments.inputs[0], gradient,
+                                 workspace);
     transpose(runner, static_cast<const float*>(gradient), convolution_.out.channels, pixels_, in_channels(),
               arguments.parameter_gradients[0]);
     if (!convolution_.bias) return;
@@ -73,14 +89,14 @@ class ConvolutionKernel final : public Kernel {
   }
 
  private:
-  ConvolutionProblem problem(const KernelShape& shape) const {
-    return {convolution_, shape.samples, shape.element, device_.tf32() && shape.training};
-  }
+  static constexpr bool is_fp32 = std::is_same_v<E, float>;
+
   std::int64_t in_channels() const { return convolution_.in.channels / convolution_.groups; }
   std::int64_t rows() const { return samples_ * convolution_.out.pixels(); }
-  std::size_t gradient_bytes() const {
-    constexpr std::size_t boundary = 256;  // on which cuDNN's fastest engines want memory to start
-    return (static_cast<std::size_t>(weights_) * sizeof(float) + boundary - 1) / boundary * boundary;
+  std::size_t exact_bytes() const { return is_fp32 ? 0 : fp32_bytes(rows() * convolution_.out.channels); }
+  std::size_t gradient_bytes() const { return fp32_bytes(weights_); }
+  static std::size_t fp32_bytes(std::int64_t count) {
+    return on_boundary(static_cast<std::size_t>(count) * sizeof(float));
   }
 
   const Device& device_;
@@ -89,8 +105,8 @@ class ConvolutionKernel final : public Kernel {
   std::int64_t pixels_;  // of the window
   std::int64_t weights_;
   const std::byte* weight_ = nullptr;  // as cuDNN reads it
-  ConvolutionPlan forward_;
-  std::optional<ConvolutionPlan> backward_data_, backward_weight_;
+  std::optional<ConvolutionPlan> forward_, backward_data_;
+  std::optional<ConvolutionToFp32> forward_before_bias_, backward_weight_;
 };
 
 }  // namespace

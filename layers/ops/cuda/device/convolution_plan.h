@@ -5,26 +5,45 @@
 #include <cstdint>
 #include <string>
 
+#include "comm/base/error.h"
 #include "layers/ops/kernels.h"
 #include "layers/tensor/element.h"
 
 namespace lockstep::cuda {
 
-// What cuDNN computes of a convolution. Activations are NHWC and of the element type; the weight has its
-// elements in the same order (out, row, column, in) and is of that type too, its gradient in fp32.
+// What cuDNN computes of a convolution. Activations are NHWC; the weight has its elements in the same order
+// (out, row, column, in). What is read is of the element type.
 enum class ConvolutionPass : std::uint8_t { forward, backward_data, backward_weight };
 
 struct ConvolutionProblem {
   Convolution convolution;
   std::int64_t samples = 0;
   Element element = Element::f32;
+  Element result = Element::f32;
   bool tf32 = false;
 };
 
+inline std::int64_t weights(const Convolution& c) {
+  return c.out.channels * c.kernel_height * c.kernel_width * (c.in.channels / c.groups);
+}
+
+// The next multiple of what cuDNN's fastest engines want memory to start on.
+constexpr std::size_t on_boundary(std::size_t bytes) {
+  constexpr std::size_t boundary = 256;
+  return (bytes + boundary - 1) / boundary * boundary;
+}
+
+// That cuDNN has no way to compute a pass that is allowed here.
+class NoEngine : public UsageError {
+ public:
+  using UsageError::UsageError;
+};
+
 // One pass, planned once and run on any stream's handle. Planned are only engines that give the same bits
-// every time, and, unless TF32 is allowed, that multiply fp32 numbers as they are; of these the one that
-// cuDNN's heuristics rank first, which measure nothing, so every GPU of one kind has the same. Throws
-// std::runtime_error where there is none.
+// every time, and, unless TF32 is allowed, that multiply fp32 numbers as they are, neither rounded nor
+// transformed (Winograd, FFT); of these the one that cuDNN's heuristics rank first, which measure nothing, so
+// every GPU of one kind has the same. Throws
+// NoEngine where there is none.
 class ConvolutionPlan {
  public:
   ConvolutionPlan(cudnnHandle_t handle, const ConvolutionProblem& problem, ConvolutionPass pass);

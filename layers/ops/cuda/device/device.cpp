@@ -35,6 +35,10 @@ Device::Lane::Lane() : workspace(cublas_workspace_bytes) {
   check(cublasSetStream(blas, stream.get()), "choosing its stream");
   check(cublasSetWorkspace(blas, workspace.data(), workspace.size()), "giving it memory");
   check(cublasSetAtomicsMode(blas, CUBLAS_ATOMICS_NOT_ALLOWED), "forbidding it atomics");
+  // By default it may add up parts of a product of bf16 in bf16.
+  constexpr auto sums_in_fp32 =
+      static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION);
+  check(cublasSetMathMode(blas, sums_in_fp32), "asking it for sums in fp32");
 }
 
 Device::Device(const DeviceOptions& options) : options_(options) {

@@ -44,7 +44,9 @@ class LinearKernel final : public Kernel {
       : device_(device), linear_(linear), samples_(shape.samples), tf32_(device.tf32() && shape.training) {}
 
   std::size_t scratch_bytes() const override {
-    return linear_.bias ? sum_rows_scratch_bytes(samples_, linear_.out) : 0;
+    if (!linear_.bias) return 0;
+    const std::size_t exact = is_fp32 ? 0 : static_cast<std::size_t>(samples_ * linear_.out) * sizeof(float);
+    return std::max(exact, sum_rows_scratch_bytes(samples_, linear_.out));
   }
   std::size_t prepared_bytes(Pass /*pass*/) const override {
     return is_fp32 ? 0 : static_cast<std::size_t>(linear_.in * linear_.out) * sizeof(E);
@@ -60,12 +62,17 @@ class LinearKernel final : public Kernel {
 
   void forward(const ForwardArguments& arguments) const override {
     const int thread = arguments.position.thread;
-    multiply(device_.cublas(thread), {samples_, linear_.out, linear_.in},
-             {arguments.inputs[0], type, linear_.in, false},
-             {weight(arguments.parameters), type, linear_.in, true}, arguments.output, type, compute());
-    if (!linear_.bias) return;
+    const auto multiply_into = [&](void* result, cudaDataType_t result_type) {
+      multiply(device_.cublas(thread), {samples_, linear_.out, linear_.in},
+               {arguments.inputs[0], type, linear_.in, false},
+               {weight(arguments.parameters), type, linear_.in, true}, result, result_type, compute());
+    };
+    if (!linear_.bias) return multiply_into(arguments.output, type);
+    // In fp32 until the bias is in, so that it is rounded once.
+    auto* const exact = static_cast<float*>(is_fp32 ? arguments.output : arguments.scratch);
+    multiply_into(exact, CUDA_R_32F);
     add_bias(device_.runner(thread), arguments.parameters[1], samples_, linear_.out,
-             static_cast<E*>(arguments.output));
+             static_cast<const float*>(exact), static_cast<E*>(arguments.output));
   }
 
   void backward(const BackwardArguments& arguments) const override {

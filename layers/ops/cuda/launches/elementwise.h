@@ -39,9 +39,10 @@ void transpose(const Runner& runner, const From* from, std::int64_t count, std::
   runner.over(columns, count * rows, Transpose<From, To>{from, rows, columns, to});
 }
 
-template <class Runner, class E>
-void add_bias(const Runner& runner, const float* bias, std::int64_t rows, std::int64_t columns, E* y) {
-  runner.over(columns, rows, AddBias<E>{bias, columns, y});
+template <class Runner, class From, class To>
+void add_bias(const Runner& runner, const float* bias, std::int64_t rows, std::int64_t columns, const From* x,
+              To* y) {
+  runner.over(columns, rows, AddBias<From, To>{bias, columns, x, y});
 }
 
 template <class Runner, class E>
