@@ -42,6 +42,8 @@ class Device : public GradientMemory {
   virtual bool is_host() const = 0;
   // What the bits of a result depend on, as compute_fingerprint; of the host nothing more than that.
   virtual std::string fingerprint() const = 0;
+  // Which one it is: the same text for whoever uses the same; empty for the host.
+  virtual std::string identity() const = 0;
   // Free bytes of its memory, where that is its own.
   virtual std::size_t free_bytes() const = 0;
 

@@ -96,6 +96,7 @@ class GpuDouble {
   std::string fingerprint() const { return "a GPU that is none"; }
   std::size_t free_bytes() const { return GuardedMemory::capacity; }
   void make_current() const {}
+  std::string identity() const { return "the double"; }
   void wait() const {}
   std::shared_ptr<std::byte> allocate(std::size_t bytes) const { return memory_.take(bytes); }
   void copy_in(void* to, const void* from, std::size_t bytes) const {

@@ -120,8 +120,12 @@ std::string host_name() {
 }
 
 int workers_on_host(Communicator& comm) {
-  const auto hosts = gather_texts(comm, "hosts", host_name());
-  return static_cast<int>(std::count(hosts.begin(), hosts.end(), host_name()));
+  return workers_alike(comm, "hosts", host_name());
+}
+
+int workers_alike(Communicator& comm, std::string_view name, const std::string& mine) {
+  const auto texts = gather_texts(comm, name, mine);
+  return static_cast<int>(std::count(texts.begin(), texts.end(), mine));
 }
 
 }  // namespace lockstep

@@ -34,5 +34,7 @@ std::string differing(Communicator& comm, std::string_view name, const std::stri
 std::string host_name();
 // Workers on this worker's host, itself included.
 int workers_on_host(Communicator& comm);
+// Workers that say the same, this one included.
+int workers_alike(Communicator& comm, std::string_view name, const std::string& mine);
 
 }  // namespace lockstep

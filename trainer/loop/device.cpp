@@ -67,12 +67,13 @@ void require_equal_devices(Communicator& comm, const std::string& fingerprint) {
 }
 
 MemoryLimit memory_limit(Communicator& comm, const Config& config, const Device* device) {
-  const int workers = workers_on_host(comm);
   if (device == nullptr || config.plan.memory_mib > 0) {
-    return memory_limit(config.plan.memory_mib, available_memory(), workers);
+    return memory_limit(config.plan.memory_mib, available_memory(), workers_on_host(comm));
   }
+  const int workers = workers_alike(comm, "GPUs", device->identity());
   const std::size_t free = device->free_bytes();
-  return {free, fmt::format("its GPU has {} free", readable_bytes(free))};
+  return {free / static_cast<std::size_t>(workers),
+          fmt::format("its GPU has {} free for {} worker(s)", readable_bytes(free), workers)};
 }
 
 }  // namespace lockstep

@@ -17,6 +17,7 @@ class Host final : public Device {
  public:
   bool is_host() const override { return true; }
   std::string fingerprint() const override { return ""; }
+  std::string identity() const override { return ""; }
   std::size_t free_bytes() const override { return 0; }
 
   std::shared_ptr<std::byte> allocate(std::size_t bytes) const override {

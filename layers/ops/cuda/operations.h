@@ -24,6 +24,7 @@ class Operations final : public lockstep::Device {
 
   bool is_host() const override { return false; }
   std::string fingerprint() const override { return machine_->fingerprint(); }
+  std::string identity() const override { return machine_->identity(); }
   std::size_t free_bytes() const override { return machine_->free_bytes(); }
   std::shared_ptr<std::byte> allocate(std::size_t bytes) const override { return machine_->allocate(bytes); }
   void copy_in(void* to, const void* from, std::size_t bytes) const override {

@@ -146,6 +146,16 @@ TEST(Devices, ThatDifferAreNamed) {
   });
 }
 
+TEST_F(RunOnDevice, HasAPartOfTheMemoryOfAGpuThatIsShared) {
+  if (!test::is_double) GTEST_SKIP() << "how much is free changes";
+  const auto device = test::tested_device(true);
+  run_threads(4, [&](Communicator& comm) {
+    const MemoryLimit limit = memory_limit(comm, {}, device.get());
+    EXPECT_EQ(limit.bytes, device->free_bytes() / 4);
+    EXPECT_THAT(limit.origin, HasSubstr("1.0 GiB free for 4 worker(s)"));
+  });
+}
+
 TEST(Devices, OfGpusTalkByNcclUnderALauncher) {
   using Backend = CommConfig::Backend;
   Config config;

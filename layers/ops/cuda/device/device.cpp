@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cstring>
-#include <new>
 #include <stdexcept>
 
 #include "layers/ops/cuda/device/check.h"
@@ -74,6 +73,16 @@ std::string Device::fingerprint() const {
       blas, cudnnGetVersion());
 }
 
+std::string Device::identity() const {
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, options_.index), "asking what a GPU is");
+  std::string text;
+  for (const char byte : properties.uuid.bytes) {
+    text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  }
+  return text;
+}
+
 std::size_t Device::free_bytes() const {
   make_current();
   std::size_t free = 0;
@@ -85,11 +94,7 @@ std::size_t Device::free_bytes() const {
 std::shared_ptr<std::byte> Device::allocate(std::size_t bytes) const {
   make_current();
   void* memory = nullptr;
-  if (cudaMalloc(&memory, bytes) == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // which later calls should not report
-    throw std::bad_alloc();
-  }
-  check(cudaGetLastError(), fmt::format("taking {} bytes", bytes));
+  check(cudaMalloc(&memory, bytes), fmt::format("taking {} bytes", bytes));
   std::shared_ptr<std::byte> owner(static_cast<std::byte*>(memory), [](std::byte* it) { cudaFree(it); });
   check(cudaMemsetAsync(memory, 0, bytes, runner(0).get()), "zeroing memory");
   runner(0).wait();
@@ -124,11 +129,7 @@ void Device::await_copies(std::size_t number, int thread) const {
 std::shared_ptr<std::byte> Device::allocate_on_host(std::size_t bytes) const {
   make_current();
   void* memory = nullptr;
-  if (cudaMallocHost(&memory, bytes) == cudaErrorMemoryAllocation) {
-    cudaGetLastError();
-    throw std::bad_alloc();
-  }
-  check(cudaGetLastError(), fmt::format("pinning {} bytes", bytes));
+  check(cudaMallocHost(&memory, bytes), fmt::format("pinning {} bytes", bytes));
   std::memset(memory, 0, bytes);
   return {static_cast<std::byte*>(memory), [](std::byte* it) { cudaFreeHost(it); }};
 }

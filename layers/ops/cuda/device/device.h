@@ -41,6 +41,8 @@ class Device {
 
   // Model of the GPU, and the versions of what computes on it.
   std::string fingerprint() const;
+  // Its UUID.
+  std::string identity() const;
   std::size_t free_bytes() const;
   // Zeroed. Throws std::bad_alloc.
   std::shared_ptr<std::byte> allocate(std::size_t bytes) const;

@@ -6,7 +6,7 @@
 namespace lockstep::cuda {
 
 // Owns memory of the current GPU that starts on 256 bytes; not zeroed. A plan makes one for all its
-// activations and cuts it as its memory map says. Throws std::runtime_error where there is not enough.
+// activations and cuts it as its memory map says. Throws std::bad_alloc.
 class DeviceBuffer {
  public:
   DeviceBuffer() = default;
