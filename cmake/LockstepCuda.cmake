@@ -23,7 +23,7 @@ endif()
 
 set(CUDAToolkit_ROOT ${LOCKSTEP_CUDA_TOOLKIT})
 find_package(CUDAToolkit 13 REQUIRED)
-foreach(library IN ITEMS cublas cudnn nccl)
+foreach(library IN ITEMS cublas cudnn nccl nvrtc)
   set(header ${library})
   if(library STREQUAL cublas)
     set(header cublas_v2)

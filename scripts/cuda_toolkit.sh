@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes build/cuda_toolkit, a CUDA toolkit with cuBLAS, cuDNN and NCCL, of NVIDIA's packages on PyPI (1.3 GB to load, 2.5 GB
+# Makes build/cuda_toolkit, a CUDA toolkit with cuBLAS, cuDNN and NCCL, of NVIDIA's packages on PyPI (1.4 GB to load, 2.5 GB
 # there): what the preset `cuda` builds with. It needs no GPU. A toolkit that is installed will do as well: name it with
 # `cmake --preset cuda -DLOCKSTEP_CUDA_TOOLKIT=/usr/local/cuda`.
 #   scripts/cuda_toolkit.sh
@@ -32,7 +32,7 @@ for folder in bin nvvm; do ln -s "packages/nvidia/cu13/$folder" "$root/$folder";
 for header in "$nvidia"/{cu13,cudnn,nccl}/include/* "$root"/packages/include/*; do
   ln -s "../${header#"$root/"}" "$root/include/"
 done
-for library in "$nvidia"/{cu13,cudnn,nccl}/lib/*.{a,so}*; do
+for library in "$nvidia"/{cu13,cudnn,nccl}/lib/{*.a,*.so*}; do
   [[ -e $library ]] || continue
   name=$(basename "$library")
   ln -s "../${library#"$root/"}" "$root/lib64/$name"

@@ -2,7 +2,10 @@
 // steps of optimizers, poolings and what is done to each element by itself should even have the same bits.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <string>
 
+#include "comm/base/error.h"
 #include "layers/ops/elementwise.h"
 #include "layers/ops/gpu.h"
 #include "layers/ops/memory.h"
@@ -130,6 +133,18 @@ std::vector<Values> stepped(const Device& device) {
                       {0.99F, 0.1F, 0.999F, 0.001F, 0.01F, 0.5F, 1e-8F}, count);
   for (const lockstep::Memory* const memory : {&p, &mean, &square}) keep(*memory);
   return all;
+}
+
+// Which needs no GPU.
+TEST(OpenGpu, RefusesToBeToldUnseenHowToMultiply) {
+  ::setenv("NVIDIA_TF32_OVERRIDE", "1", 1);
+  try {
+    (void)open_gpu({.index = 0});
+    ADD_FAILURE() << "it is opened";
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("NVIDIA_TF32_OVERRIDE"), std::string::npos) << error.what();
+  }
+  ::unsetenv("NVIDIA_TF32_OVERRIDE");
 }
 
 TEST_F(AgreementTest, OfOptimizersToTheBit) {

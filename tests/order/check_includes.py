@@ -20,6 +20,7 @@ THIRD_PARTIES = {
     "cuda": ["comm/nccl", "layers/ops/cuda"],
     "cudnn": ["layers/ops/cuda"],
     "cublas": ["layers/ops/cuda"],
+    "nvrtc.": ["layers/ops/cuda"],
     "xxhash": ["comm"],
     "xxh3": ["comm"],
     "dnnl": ["layers"],

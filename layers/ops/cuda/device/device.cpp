@@ -1,6 +1,7 @@
 #include "layers/ops/cuda/device/device.h"
 
 #include <fmt/format.h>
+#include <nvrtc.h>
 
 #include <cstring>
 #include <stdexcept>
@@ -67,10 +68,17 @@ std::string Device::fingerprint() const {
   check(cudaRuntimeGetVersion(&runtime), "asking for its version");
   check(cudaDriverGetVersion(&driver), "asking for the driver's version");
   check(cublasGetVersion(cublas(0), &blas), "asking for its version");
+  // With which cuDNN compiles some of its engines, and does without them where it finds none.
+  int compiler = 0;
+  int compiler_minor = 0;
+  if (nvrtcVersion(&compiler, &compiler_minor) != NVRTC_SUCCESS) {
+    throw std::runtime_error("NVRTC: asking for its version failed");
+  }
   return fmt::format(
-      "GPU {} (compute capability {}.{}, {} multiprocessors); CUDA {}, driver {}, cuBLAS {}, cuDNN {}",
+      "GPU {} (compute capability {}.{}, {} multiprocessors); CUDA {}, driver {}, cuBLAS {}, cuDNN {}, NVRTC "
+      "{}.{}",
       properties.name, properties.major, properties.minor, properties.multiProcessorCount, runtime, driver,
-      blas, cudnnGetVersion());
+      blas, cudnnGetVersion(), compiler, compiler_minor);
 }
 
 std::string Device::identity() const {
