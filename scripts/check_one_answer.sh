@@ -4,8 +4,8 @@
 # Varied are the number of workers (1 to 8; --quick: 1 to 4), the transport, the threads of a worker, those that read,
 # OMP_NUM_THREADS, the bucket size, overlap, fusion, recomputation, and a stop at 4 workers resumed at 3.
 # Prints the sha256 of each final.safetensors and last checkpoint; exit code 1 where they are not all the same, 77 where
-# this processor does not compute in the configuration's precision. With --set device=gpu threads are left out: workers of
-# GPUs are processes (LOCKSTEP_SHARE_GPUS=1 lets them share one).
+# this processor does not compute in the configuration's precision, or there is no GPU for device=gpu. With --set device=gpu
+# threads are left out: workers of GPUs are processes (LOCKSTEP_SHARE_GPUS=1 lets them share one).
 set -euo pipefail
 config=${1-}
 [[ ! -f $config ]] || config=$(realpath "$config") # before lib.sh leaves the caller's folder
@@ -54,6 +54,10 @@ train() {
   launch "$@" --set run_dir="$run" >"$scratch/log" 2>&1 || code=$?
   ((code == expected)) && return
   if grep 'needs a processor with' "$scratch/log" >&2; then exit 77; fi
+  if grep -q 'has no GPU that CUDA can use' "$scratch/log"; then
+    say "skipped: no GPU"
+    exit 77
+  fi
   tail -n 40 "$scratch/log" >&2
   die "exit code $code instead of $expected from: $*"
 }

@@ -18,6 +18,13 @@ std::size_t index(int id) {
   return static_cast<std::size_t>(id);
 }
 
+// So that gradients of one parameter lie alike behind 256 bytes in every shard's partials: where libraries
+// choose how to compute by that, they choose the same way for all.
+std::size_t whole_boundaries(std::size_t floats) {
+  constexpr std::size_t boundary = 256 / sizeof(float);
+  return (floats + boundary - 1) / boundary * boundary;
+}
+
 // What a trace calls the parts of a layer.
 std::string_view part_name(Action::Kind kind) {
   switch (kind) {
@@ -82,7 +89,7 @@ Plan::Plan(const Parts& parts, ProgramOptions options)
         floats += aligned_floats(parameter.count());
       }
     }
-    partial_floats_ = std::max(partial_floats_, floats);
+    partial_floats_ = std::max(partial_floats_, whole_boundaries(floats));
   }
   final_gradients_.resize(parameters_.floats() - parameters_.bucketed_floats());
 }

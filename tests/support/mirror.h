@@ -6,7 +6,7 @@
 
 namespace lockstep::test {
 
-// An array in the memory of a device that has the values of one here, as far behind a 128-byte boundary as
+// An array in the memory of a device that has the values of one here, as far behind a 256-byte boundary as
 // that one, and gives them back at its end unless they are const. Of null it is null.
 template <class Memory, class T>
 class Mirror {
@@ -36,7 +36,7 @@ class Mirror {
   }
 
  private:
-  static constexpr std::size_t boundary = 128;
+  static constexpr std::size_t boundary = 256;
 
   T* here_;
   std::size_t bytes_ = 0;
