@@ -255,15 +255,15 @@ std::size_t Model::memory_bytes(const Workload& work) const {
            sizeof(float);
 
   std::size_t workspace = 0;
-  const auto count = [&](Plan& plan, std::int64_t batch) {
-    const Plan::Bytes needed = plan.bytes(batch);
+  const auto count = [&](Plan& plan, std::int64_t batch, std::int64_t last) {
+    const Plan::Bytes needed = plan.bytes(std::array{batch, last});
     bytes += needed.kernels;
     workspace = std::max(workspace, needed.workspace);
   };
-  count(impl_->training, work.global);
-  count(impl_->inference, work.evaluation);
-  if (work.observed > 0) count(impl_->observation, work.observed);
-  if (work.freezes) count(impl_->frozen_training, work.global);
+  count(impl_->training, work.global, work.last);
+  count(impl_->inference, work.evaluation, work.last_evaluation);
+  if (work.observed > 0) count(impl_->observation, work.observed, 0);
+  if (work.freezes) count(impl_->frozen_training, work.global, work.last);
   return bytes + workspace;
 }
 

@@ -59,7 +59,9 @@ struct BatchSums {
 // What a run will ask of a model, as far as memory depends on it. Batches in samples over all workers.
 struct Workload {
   std::int64_t global = 0;           // largest training batch
+  std::int64_t last = 0;             // the last of an epoch, where it is smaller
   std::int64_t evaluation = 0;       // largest batch of `evaluate`
+  std::int64_t last_evaluation = 0;  // the last one, where it is smaller
   std::int64_t observed = 0;         // largest batch of `evaluate_by_batch` and `make_precise`; 0: none
   bool freezes = false;              // freeze_statistics will be called
   std::size_t optimizer_arenas = 1;  // of state

@@ -101,13 +101,6 @@ bool Plan::has_partials(const Action& action) const {
   return !range.empty() && static_cast<std::size_t>(range.begin) < parameters_.bucketed();
 }
 
-std::array<const float*, max_parameters> Plan::parameters(const PlanOp& op, const float* arena) const {
-  std::array<const float*, max_parameters> values{};
-  const Range range = parameters_.of(*op.layer);
-  for (std::int64_t i = 0; i < range.size(); ++i) {
-    values[static_cast<std::size_t>(i)] =
-        arena + parameters_.all()[static_cast<std::size_t>(range.begin + i)].offset;
-  }
 bool Plan::wants_input_gradients(const PlanOp& op) const {
   return std::ranges::any_of(program_.actions, [&](const Action& action) {
     const auto wanted = [](int item) { return item != no_item; };
@@ -117,6 +110,13 @@ bool Plan::wants_input_gradients(const PlanOp& op) const {
   });
 }
 
+std::array<const float*, max_parameters> Plan::parameters(const PlanOp& op, const float* arena) const {
+  std::array<const float*, max_parameters> values{};
+  const Range range = parameters_.of(*op.layer);
+  for (std::int64_t i = 0; i < range.size(); ++i) {
+    values[static_cast<std::size_t>(i)] =
+        arena + parameters_.all()[static_cast<std::size_t>(range.begin + i)].offset;
+  }
   return values;
 }
 
@@ -126,13 +126,6 @@ Plan::Compiled& Plan::compiled(std::int64_t samples) {
   return compiled_.emplace(samples, compile(samples)).first->second;
 }
 
-Plan::Compiled Plan::compile(std::int64_t samples) const {
-  Compiled it;
-  it.samples = samples;
-  std::size_t scratch = aligned(device_.loss_scratch_bytes(samples));
-  for (const PlanOp& op : program_.ops) {
-    if (op.is_norm()) {
-      const SampleShape& rows = op.layer->input();
 std::unique_ptr<Kernel> Plan::make_kernel(const PlanOp& op, std::int64_t samples) const {
   try {
     return op.layer->make_kernel({.samples = samples,
@@ -147,6 +140,14 @@ std::unique_ptr<Kernel> Plan::make_kernel(const PlanOp& op, std::int64_t samples
   }
 }
 
+Plan::Compiled Plan::compile(std::int64_t samples) const {
+  Compiled it;
+  it.samples = samples;
+  std::size_t scratch = aligned(device_.loss_scratch_bytes(samples));
+  for (const PlanOp& op : program_.ops) {
+    alive();  // planning a convolution takes a GPU's library a while
+    if (op.is_norm()) {
+      const SampleShape& rows = op.layer->input();
       scratch =
           std::max(scratch, aligned(device_.norm_scratch_bytes(samples * rows.pixels(), rows.channels)));
     }
@@ -176,22 +177,26 @@ std::unique_ptr<Kernel> Plan::make_kernel(const PlanOp& op, std::int64_t samples
   return it;
 }
 
-Plan::Bytes Plan::bytes(std::int64_t samples) {
-  Bytes bytes{.workspace =
-                  static_cast<std::size_t>(layout_.block().size()) * partial_floats_ * sizeof(float)};
-  std::size_t thread_bytes = 0;
+Plan::Bytes Plan::bytes(std::span<const std::int64_t> batches) {
+  Bytes bytes;
   std::vector<const Compiled*> counted;
-  for (std::int64_t shard = layout_.block().begin; shard < layout_.block().end; ++shard) {
-    const std::int64_t shard_samples = layout_.samples(samples, shard).size();
-    if (shard_samples == 0) continue;
-    const Compiled& it = compiled(shard_samples);
-    bytes.workspace += it.shard_bytes;
-    thread_bytes = std::max(thread_bytes, it.thread_bytes);
-    if (std::ranges::find(counted, &it) != counted.end()) continue;
-    counted.push_back(&it);
-    bytes.kernels += it.prepared.bytes();
+  for (const std::int64_t samples : batches) {
+    std::size_t workspace =
+        static_cast<std::size_t>(layout_.block().size()) * partial_floats_ * sizeof(float);
+    std::size_t thread_bytes = 0;
+    for (std::int64_t shard = layout_.block().begin; shard < layout_.block().end; ++shard) {
+      const std::int64_t shard_samples = layout_.samples(samples, shard).size();
+      if (shard_samples == 0) continue;
+      const Compiled& it = compiled(shard_samples);
+      workspace += it.shard_bytes;
+      thread_bytes = std::max(thread_bytes, it.thread_bytes);
+      if (std::ranges::find(counted, &it) != counted.end()) continue;
+      counted.push_back(&it);
+      bytes.kernels += it.prepared.bytes();
+    }
+    workspace += static_cast<std::size_t>(pool_.threads()) * thread_bytes;
+    bytes.workspace = std::max(bytes.workspace, workspace);
   }
-  bytes.workspace += static_cast<std::size_t>(pool_.threads()) * thread_bytes;
   return bytes;
 }
 

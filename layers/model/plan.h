@@ -91,13 +91,13 @@ class Plan {
   // workers call it and hear the same.
   const Layer* first_not_finite(const Search& search);
 
-  // Bytes for a global batch of `samples` on this worker: of activations, scratch and partial gradients,
-  // which plans that share a workspace share, and of what kernels hold for themselves.
+  // Bytes for global batches of so many samples on this worker: of activations, scratch and partial
+  // gradients, which plans that share a workspace share, and of what kernels hold for themselves.
   struct Bytes {
     std::size_t workspace = 0;
     std::size_t kernels = 0;
   };
-  Bytes bytes(std::int64_t samples);
+  Bytes bytes(std::span<const std::int64_t> batches);
 
   const Program& program() const { return program_; }
 

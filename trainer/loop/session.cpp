@@ -125,7 +125,7 @@ Session::Session(Communicator& comm, const Config& config, Inputs inputs, const 
     if (config.evaluation.batch_statistics) {
       check_batch_statistics(*model_, inputs_.evaluated()->size(), config.evaluation.batch);
     }
-    needed = model_->memory_bytes(workload(config));
+    needed = model_->memory_bytes(workload(config, samples, inputs_.evaluated()->size()));
     check_memory(needed, limit);
     optimizer_ = make_optimizer(config, *model_);
     if (config.train.weight_ema > 0) average_.emplace(model_->state(), config.train.weight_ema);

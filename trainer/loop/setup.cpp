@@ -104,10 +104,12 @@ ModelOptions model_options(const Config& config, const InputFacts& input) {
   return options;
 }
 
-Workload workload(const Config& config) {
+Workload workload(const Config& config, std::int64_t training, std::int64_t evaluated) {
   Workload work;
   work.global = config.batch.global;
+  if (!config.data.drop_last) work.last = training % config.batch.global;
   work.evaluation = config.evaluation.batch;
+  work.last_evaluation = evaluated % config.evaluation.batch;
   if (config.normalization.keeps_precise()) work.observed = config.batch.global;
   if (config.evaluation.batch_statistics) work.observed = std::max(work.observed, config.evaluation.batch);
   work.freezes = config.normalization.freeze_after_epochs > 0;

@@ -28,8 +28,9 @@ void require_precision(Element precision);
 void require_precision(const Config& config);
 
 ModelOptions model_options(const Config& config, const InputFacts& input);
-// What a run under this configuration asks of its model.
-Workload workload(const Config& config);
+// What a run under this configuration asks of its model. How many samples are trained on and evaluated: 0
+// where that is not known, so that all batches count as whole.
+Workload workload(const Config& config, std::int64_t training = 0, std::int64_t evaluated = 0);
 // Throws UsageError, with the names that are near, where a pattern of optimizer.rules fits no parameter.
 std::unique_ptr<Optimizer> make_optimizer(const Config& config, Model& model);
 // How many parameters have a name that the rule's pattern fits.

@@ -34,6 +34,19 @@ std::map<Parameter::Role, bool> moved_by_decay(bool decay_all) {
   return moved;
 }
 
+TEST(Workload, HasTheLastBatchesWhereTheyAreSmaller) {
+  Config config;
+  config.batch.global = 30;
+  config.evaluation.batch = 20;
+  EXPECT_EQ(workload(config, 95, 33).last, 5);
+  EXPECT_EQ(workload(config, 95, 33).last_evaluation, 13);
+  EXPECT_EQ(workload(config, 90, 40).last, 0);
+  EXPECT_EQ(workload(config, 90, 40).last_evaluation, 0);
+  EXPECT_EQ(workload(config).last, 0);
+  config.data.drop_last = true;
+  EXPECT_EQ(workload(config, 95, 33).last, 0);
+}
+
 TEST(MakeOptimizer, DecaysWeightsAloneUnlessAsked) {
   using enum Parameter::Role;
   const std::map<Parameter::Role, bool> weights_alone{

@@ -129,5 +129,13 @@ TEST(Model, TellsItsMemoryAndNeedsLessWhenItRecomputes) {
             Model(options, 1, 0).memory_bytes({.global = 64, .evaluation = 64}));
 }
 
+// Kernels of its shards hold parameters as they read them.
+TEST(Model, CountsTheLastBatchOfAnEpochToo) {
+  Model model(small_resnet(), 1, 0);
+  const std::size_t whole = model.memory_bytes({.global = 64, .evaluation = 64});
+  EXPECT_GT(model.memory_bytes({.global = 64, .last = 3, .evaluation = 64}), whole);
+  EXPECT_GT(model.memory_bytes({.global = 64, .evaluation = 64, .last_evaluation = 3}), whole);
+}
+
 }  // namespace
 }  // namespace lockstep::testing
