@@ -2,14 +2,16 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <utility>
-#include <stdexcept>
 #include <vector>
 
 #include "layers/ops/cuda/operations.h"
@@ -22,20 +24,20 @@ namespace lockstep::test {
 
 class GuardedMemory {
  public:
+  static constexpr std::size_t capacity = std::size_t{1} << 30;  // bytes
   // open: the host may do as it likes, for transports between threads, which copy from worker to worker.
   explicit GuardedMemory(bool open) : users_(open ? 1 : 0) {}
 
-  static constexpr std::size_t capacity = std::size_t{1} << 30;  // bytes
   std::shared_ptr<std::byte> take(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
+    if (bytes > free_) throw std::bad_alloc();
     void* const start = ::mmap(nullptr, bytes, access(), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start == MAP_FAILED) throw std::bad_alloc();
     pieces_[start] = bytes;
-    if (bytes > free_) throw std::bad_alloc();
+    free_ -= bytes;
     return {static_cast<std::byte*>(start), [this](std::byte* memory) { give_back(memory); }};
   }
 
-    free_ -= bytes;
   // Runs what a GPU would do.
   template <class Work>
   void with(const Work& work) {
@@ -49,10 +51,10 @@ class GuardedMemory {
   void give_back(std::byte* memory) {
     const std::lock_guard lock(mutex_);
     ::munmap(memory, pieces_.at(memory));
+    free_ += pieces_.at(memory);
     pieces_.erase(memory);
   }
   void change(int users) {
-    free_ += pieces_.at(memory);
     const std::lock_guard lock(mutex_);
     const bool was_open = users_ > 0;
     users_ += users;
@@ -63,10 +65,10 @@ class GuardedMemory {
   std::mutex mutex_;
   int users_;
   std::map<void*, std::size_t> pieces_;
+  std::size_t free_ = capacity;
 };
 
 // A Runner.
-  std::size_t free_ = capacity;
 class GuardedThreads {
  public:
   explicit GuardedThreads(GuardedMemory& memory) : memory_(memory) {}
@@ -94,9 +96,9 @@ class GpuDouble {
   explicit GpuDouble(bool open) : memory_(open), threads_(memory_) {}
   const GuardedThreads& runner(int /*thread*/) const { return threads_; }
   std::string fingerprint() const { return "a GPU that is none"; }
+  std::string identity() const { return "the double"; }
   std::size_t free_bytes() const { return GuardedMemory::capacity; }
   void make_current() const {}
-  std::string identity() const { return "the double"; }
   void wait() const {}
   std::shared_ptr<std::byte> allocate(std::size_t bytes) const { return memory_.take(bytes); }
   void copy_in(void* to, const void* from, std::size_t bytes) const {
@@ -106,6 +108,7 @@ class GpuDouble {
   // At the last moment.
   void begin_copy_in(std::size_t number, void* to, const void* from, std::size_t bytes) const {
     const std::lock_guard lock(mutex_);
+    if (!is_pinned(static_cast<const std::byte*>(from), bytes)) ++pageable_copies;
     begun_[number].push_back({to, from, bytes});
   }
   void await_copies(std::size_t number, int /*thread*/) const {
@@ -113,8 +116,19 @@ class GpuDouble {
     for (const Copy& copy : begun_[number]) copy_in(copy.to, copy.from, copy.bytes);
     begun_[number].clear();
   }
-  std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const { return host().allocate(bytes); }
+  std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const {
+    const auto memory = host().allocate(bytes);
+    const std::lock_guard lock(mutex_);
+    pinned_[memory.get()] = bytes;
+    return {memory.get(), [this, memory](std::byte* start) {
+              const std::lock_guard unpinning(mutex_);
+              pinned_.erase(start);
+            }};
+  }
   GuardedMemory& memory() const { return memory_; }
+  // Copies that were begun of other memory than allocate_on_host's, of all doubles: a GPU does not do them
+  // beside the host.
+  static inline std::atomic<int> pageable_copies = 0;
 
  private:
   struct Copy {
@@ -122,8 +136,16 @@ class GpuDouble {
     const void* from;
     std::size_t bytes;
   };
+  bool is_pinned(const std::byte* start, std::size_t bytes) const {
+    const auto behind = pinned_.upper_bound(start);
+    if (behind == pinned_.begin()) return false;
+    const auto& [memory, its_bytes] = *std::prev(behind);
+    return start + bytes <= memory + its_bytes;
+  }
+
   mutable std::mutex mutex_;
   mutable std::map<std::size_t, std::vector<Copy>> begun_;
+  mutable std::map<const std::byte*, std::size_t> pinned_;
   mutable GuardedMemory memory_;
   GuardedThreads threads_;
 };
@@ -143,12 +165,16 @@ class GuardedKernel final : public Kernel {
     gpu_.memory().with([&] { kernel_->forward(arguments); });
   }
   void backward(const BackwardArguments& arguments) const override {
+    if ((arguments.input_gradients[0] != nullptr) != input_gradients_) {
+      throw std::logic_error("an input's gradient is wanted and was not planned, or the other way round");
+    }
     gpu_.memory().with([&] { kernel_->backward(arguments); });
   }
 
  private:
   const GpuDouble& gpu_;
   std::unique_ptr<Kernel> kernel_;
+  bool input_gradients_;
 };
 
 inline std::shared_ptr<const Device> gpu_double(bool open = false) {
@@ -166,13 +192,9 @@ inline std::unique_ptr<Kernel> make_convolution(const test::GpuDouble& device, c
   return std::make_unique<test::GuardedKernel>(device, lockstep::make_convolution(convolution, shape), shape);
 }
 template <>
-    if ((arguments.input_gradients[0] != nullptr) != input_gradients_) {
-      throw std::logic_error("an input's gradient is wanted and was not planned, or the other way round");
-    }
 inline std::unique_ptr<Kernel> make_linear(const test::GpuDouble& device, const Linear& linear,
                                            const KernelShape& shape) {
   return std::make_unique<test::GuardedKernel>(device, lockstep::make_linear(linear, shape), shape);
 }
 
 }  // namespace lockstep::cuda
-  bool input_gradients_;

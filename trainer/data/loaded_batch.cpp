@@ -23,18 +23,19 @@ void LoadedBatch::lay_out(std::int64_t step, const ShardLayout& layout, std::int
     bytes += aligned(count * elements_ * sizeof(float));
     samples += count;
   }
+  const std::size_t first_label = bytes;
+  bytes += samples * sizeof(std::int32_t);
 
   if (bytes > room_) {
-    images_ = (device_ ? *device_ : host()).allocate_on_host(bytes);
+    memory_ = (device_ ? *device_ : host()).allocate_on_host(bytes);
     room_ = bytes;
   }
-  labels_.resize(samples);
+  labels_ = {reinterpret_cast<std::int32_t*>(memory_.get() + first_label), samples};
   for (std::size_t i = 0; i < places_.size(); ++i) {
     ShardInput& shard = input_.shards[i];
     if (shard.samples == 0) continue;
     shard.images = images() + places_[i].first_value;
-    shard.labels =
-        std::span(labels_).subspan(places_[i].first_label, static_cast<std::size_t>(shard.samples));
+    shard.labels = labels_.subspan(places_[i].first_label, static_cast<std::size_t>(shard.samples));
   }
 }
 

@@ -17,7 +17,7 @@ class Device;
 // One worker's part of a global batch, on memory of its own: each own shard's images start on 64 bytes.
 class LoadedBatch {
  public:
-  // device: that computes with it, and brings the memory for its images, of the host; null: the processor.
+  // device: that computes with it, and brings the memory for it, of the host; null: the processor.
   explicit LoadedBatch(std::shared_ptr<const Device> device = nullptr) : device_(std::move(device)) {}
 
   const BatchInput& input() const { return input_; }
@@ -34,14 +34,14 @@ class LoadedBatch {
   BatchInput input_;
   std::int64_t step_ = 0;
   std::size_t elements_ = 0;
-  float* images() const { return reinterpret_cast<float*>(images_.get()); }
+  float* images() const { return reinterpret_cast<float*>(memory_.get()); }
 
   std::shared_ptr<const Device> device_;
-  std::shared_ptr<std::byte> images_;
-  std::size_t room_ = 0;  // bytes
-  std::vector<std::int32_t> labels_;
+  std::shared_ptr<std::byte> memory_;  // images, then labels
+  std::size_t room_ = 0;               // bytes
+  std::span<std::int32_t> labels_;
   struct Place {
-    std::size_t first_value, first_label;  // in images_ and in labels_
+    std::size_t first_value, first_label;  // of all images and labels
   };
   std::vector<Place> places_;  // of each own shard
 };

@@ -253,10 +253,11 @@ Loader Loader::training(std::shared_ptr<const Dataset> dataset, Transform transf
 }
 
 Loader Loader::evaluation(std::shared_ptr<const Dataset> dataset, Transform transform,
-                          const ShardLayout& layout, std::int64_t batch, int threads) {
+                          const ShardLayout& layout, std::int64_t batch, int threads,
+                          const std::shared_ptr<const Device>& device) {
   const Range steps{0, steps_per_epoch(dataset->size(), batch, false)};
   auto source = std::make_unique<EvaluationSource>(std::move(dataset), std::move(transform), batch);
-  return Loader(std::make_unique<Reader>(std::move(source), layout, steps, threads));
+  return Loader(std::make_unique<Reader>(std::move(source), layout, steps, threads, device));
 }
 
 Loader::Loader(std::unique_ptr<Reader> reader) : reader_(std::move(reader)) {}

@@ -16,7 +16,7 @@ namespace lockstep {
 class Loader {
  public:
   // Training batches of steps first_step, first_step + 1, … up to last_step (exclusive). Throws
-  // std::invalid_argument where an epoch has no step. device: that trains (LoadedBatch).
+  // std::invalid_argument where an epoch has no step. device: that computes (LoadedBatch).
   static Loader training(std::shared_ptr<const Dataset> dataset, Transform transform,
                          const ShardLayout& layout, std::uint64_t seed, std::int64_t global, bool drop_last,
                          std::int64_t first_step, std::int64_t last_step, int threads = 1,
@@ -24,7 +24,8 @@ class Loader {
   // The whole data set in its order, in batches of `batch`, each sample once; the last may be short. A
   // batch's step is its number.
   static Loader evaluation(std::shared_ptr<const Dataset> dataset, Transform transform,
-                           const ShardLayout& layout, std::int64_t batch, int threads = 1);
+                           const ShardLayout& layout, std::int64_t batch, int threads = 1,
+                           const std::shared_ptr<const Device>& device = nullptr);
 
   Loader(Loader&&) noexcept;
   Loader& operator=(Loader&&) noexcept;

@@ -23,8 +23,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int warm_up_steps = 3;
 
-LoadedBatch random_batch(const Config& config, const InputFacts& input, const ShardLayout& layout) {
-  LoadedBatch batch;
+LoadedBatch random_batch(const Config& config, const InputFacts& input, const Model& model) {
+  const ShardLayout& layout = model.layout();
+  LoadedBatch batch(model.options().device);
   batch.lay_out(0, layout, config.batch.global, input.shape.elements());
   const Random random(config.seed, "bench");
   const auto& shards = batch.input().shards;
@@ -95,7 +96,7 @@ BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFa
   reduction.memory = &model_->device();
   reducer_.emplace(comm, model_->layout(), model_->gradient_tensors(), reduction);
   if (training == nullptr) {
-    batch_ = random_batch(config, input, model_->layout());
+    batch_ = random_batch(config, input, *model_);
     return;
   }
   // Only whole batches, so that each step has the same work.
@@ -103,7 +104,7 @@ BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFa
     count_steps(whole_batches(config), training->dataset->size());
     loader_.emplace(Loader::training(training->dataset, training->transform, model_->layout(), config.seed,
                                      config.batch.global, true, 0, std::numeric_limits<std::int64_t>::max(),
-                                     config.data.threads));
+                                     config.data.threads, model_->options().device));
   });
 }
 

@@ -14,7 +14,8 @@ std::vector<Score> evaluate(Communicator& comm, Model& model, const std::shared_
                             const std::vector<std::size_t>& entries, int loader_threads) {
   comm.set_phase("evaluation");
   std::vector<BatchSums> totals(entries.size());
-  Loader loader = Loader::evaluation(dataset, transform, model.layout(), batch, loader_threads);
+  Loader loader =
+      Loader::evaluation(dataset, transform, model.layout(), batch, loader_threads, model.options().device);
   while (const LoadedBatch* loaded = next_batch(comm, loader)) {
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const TraceSpan span(comm.trace(), "work", "evaluate a batch");

@@ -17,9 +17,9 @@ void make_for_model(Communicator& comm, Session& session) {
   const Config& config = session.config();
   const Inputs& inputs = session.inputs();
   const std::int64_t batches = std::min(config.normalization.precise_batches, session.steps().per_epoch);
-  Loader loader =
-      Loader::training(inputs.data.train, inputs.transform.plain(), session.model().layout(), config.seed,
-                       config.batch.global, config.data.drop_last, 0, batches, config.data.threads);
+  Loader loader = Loader::training(inputs.data.train, inputs.transform.plain(), session.model().layout(),
+                                   config.seed, config.batch.global, config.data.drop_last, 0, batches,
+                                   config.data.threads, session.model().options().device);
   try {
     session.model().make_precise(comm, [&]() -> const BatchInput* {
       const LoadedBatch* batch = next_batch(comm, loader);

@@ -112,6 +112,14 @@ TEST_F(RunOnDevice, StoppedAndResumedItIsTheSameFile) {
   }
 }
 
+#ifndef LOCKSTEP_ON_GPU
+TEST_F(RunOnDevice, BringsAllBatchesFromPinnedMemory) {
+  test::GpuDouble::pageable_copies = 0;
+  run(everything(), "run");
+  EXPECT_EQ(test::GpuDouble::pageable_copies, 0);
+}
+#endif
+
 TEST_F(RunOnDevice, NeedsTheDevicesMemory) {
   Config config = everything();
   config.plan.memory_mib = 1;
