@@ -364,6 +364,8 @@ def corrupt_pictures_are_left_out_named_and_counted(room):
         expect("11 corrupt image(s) left out" in told and "on 9 samples" in told, told)
         answers.append(result_files(room))
     expect(answers[0] == answers[1], "two workers gave other files than one")
+    told = must(0, run("evaluate", room.final(), "--json"))
+    expect(json.loads(told.out)["samples"] == 9 and f"left out: {broken}" in told.err, f"{told.out}{told.err}")
 
 
 @cases
