@@ -174,6 +174,32 @@ def predict_prints_a_table(room):
 
 
 @cases
+def predict_shows_any_file_name(room):
+    room.train()
+    file = room.folder / os.fsdecode(b"\x1b[2J \xff")
+    write_png(file, 28, 28, pixels(1, 28))
+    table = must(0, run("predict", room.final(), file)).out
+    expect(table.splitlines()[1].startswith(f"{room.folder}/?[2J ?  "), table)
+    [told] = json.loads(must(0, run("predict", room.final(), file, "--json")).out)["predictions"]
+    expect(told["file"] == f"{room.folder}/\x1b[2J \ufffd", told)
+
+
+@cases
+def predict_leaves_out_what_it_is_told_to(room):
+    room.train()
+    good, cut = room.folder / "good", room.folder / "cut"
+    write_png(good, 28, 28, pixels(1, 28))
+    cut.write_bytes(good.read_bytes()[:60])
+    skip = ["--set", "data.on_corrupt=skip"]
+    told = must(0, run("predict", room.final(), cut, good, room.folder / "nothing", "--json", *skip))
+    expect([t["file"] for t in json.loads(told.out)["predictions"]] == [str(good)], told.out)
+    left_out = [line for line in told.err.splitlines() if "left out: " in line]
+    expect(len(left_out) == 2 and f"{cut}: cannot be decoded" in left_out[0] and "nothing" in left_out[1], told.err)
+    told = must(DATA, run("predict", room.final(), cut, *skip))
+    expect("none of the files" in told.err and not told.out, f"{told.out}{told.err}")
+
+
+@cases
 def predict_picks_the_running_statistics(room):
     room.train("--set", "normalization.running_stats=[ema, cumulative]")
     probabilities = set()

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "comm/base/error.h"
+#include "comm/base/log.h"
 #include "comm/base/text.h"
 #include "layers/ops/threads.h"
 #include "trainer/cli/arguments.h"
@@ -27,7 +29,8 @@ Usage usage() {
       "the "
       "IDX format, plain or .gz. A picture of another size than the model was trained on is scaled, keeping "
       "its proportions, until it covers that size, and its middle is cut out; color becomes gray and gray "
-      "color as the model needs it. Needs the checkpoint alone, no data set.";
+      "color as the model needs it. A file that cannot be read as images ends it, or with --set "
+      "data.on_corrupt=skip is named and left out. Needs the checkpoint alone, no data set.";
   usage.example =
       "lockstep predict runs/fashion_mnist/final.safetensors shoe.png photos/*.jpg --top 3\n"
       "lockstep predict runs/fashion_mnist/final.safetensors t10k-images-idx3-ubyte.gz --index 7";
@@ -63,6 +66,26 @@ std::shared_ptr<const Dataset> open_images(const std::string& file, const Sample
   if (images->shape() == shape) return images;
   throw DataError(fmt::format("{}: its images are {}, but the model was trained on {}", file,
                               to_string(images->shape()), to_string(shape)));
+}
+
+// The files that can be read, in order: each with its images. With data.on_corrupt: skip tells which cannot.
+template <class Use>
+void for_each_file(std::span<const std::string> files, const Trained& trained, const Use& use) {
+  const DataConfig& config = trained.config.data;
+  std::size_t skipped = 0;
+  for (const std::string& file : files) {
+    std::shared_ptr<const Dataset> images;
+    try {
+      images = open_images(file, trained.facts.input.shape, config);
+    } catch (const DataError& error) {
+      if (config.on_corrupt == DataConfig::OnCorrupt::fail) throw;
+      spdlog::warn("left out: {}", error.what());
+      ++skipped;
+      continue;
+    }
+    use(file, *images);
+  }
+  if (skipped == files.size()) throw DataError("none of the files could be read as images");
 }
 
 // One image and what the model sees in it.
@@ -118,19 +141,25 @@ void print_json(const std::vector<Prediction>& predictions, const std::vector<st
     }
     rows.push_back({{"file", prediction.file}, {"index", prediction.index}, {"top", std::move(top)}});
   }
-  fmt::print("{}\n", ordered_json{{"predictions", std::move(rows)}}.dump());
+  // A file's name may be any bytes.
+  const ordered_json report{{"predictions", std::move(rows)}};
+  fmt::print("{}\n", report.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
 }
 
 // A line for each class of each image.
 void print_table(const std::vector<Prediction>& predictions, const std::vector<std::string>& names) {
+  constexpr std::size_t longest_path = 4096;
+  const auto file_of = [&](const Prediction& prediction) { return printable(prediction.file, longest_path); };
   std::size_t file_width = 4;
   std::size_t name_width = 5;
-  for (const Prediction& prediction : predictions) file_width = std::max(file_width, prediction.file.size());
+  for (const Prediction& prediction : predictions) {
+    file_width = std::max(file_width, file_of(prediction).size());
+  }
   for (const std::string& name : names) name_width = std::max(name_width, printable(name).size());
   fmt::print("{:<{}}  {:>7}  {:<{}}  {}\n", "file", file_width, "index", "class", name_width, "probability");
   for (const Prediction& prediction : predictions) {
     for (const Guess& guess : prediction.top) {
-      fmt::print("{:<{}}  {:>7}  {:<{}}  {:.4f}\n", prediction.file, file_width, prediction.index,
+      fmt::print("{:<{}}  {:>7}  {:<{}}  {:.4f}\n", file_of(prediction), file_width, prediction.index,
                  printable(names[static_cast<std::size_t>(guess.label)]), name_width, guess.probability);
     }
   }
@@ -147,14 +176,12 @@ int run_predict(const std::vector<std::string>& arguments) {
   const auto& operands = options->operands();
   Trained trained = open_trained(operands[0], options->values("set"));
   Classifier classifier(trained, trained.kept_entry(options->value("running-stats").value_or("")));
-  const InputFacts& input = trained.facts.input;
-  Predictor predictor(classifier, static_cast<std::size_t>(options->integer("top", 1, 1, input.classes)));
-  for (std::size_t i = 1; i < operands.size(); ++i) {
-    const std::string& file = operands[i];
-    const auto images = open_images(file, input.shape, trained.config.data);
-    predictor.add(file, *images,
-                  chosen_images(options->value("index").value_or("all"), images->size(), file));
-  }
+  const std::int64_t top = options->integer("top", 1, 1, trained.facts.input.classes);
+  Predictor predictor(classifier, static_cast<std::size_t>(top));
+  const std::string index = options->value("index").value_or("all");
+  for_each_file(std::span(operands).subspan(1), trained, [&](const std::string& file, const Dataset& images) {
+    predictor.add(file, images, chosen_images(index, images.size(), file));
+  });
   const std::vector<Prediction> predictions = predictor.finish();
   if (options->has("json")) {
     print_json(predictions, trained.facts.class_names);
