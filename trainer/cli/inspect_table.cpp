@@ -67,6 +67,7 @@ std::string group_of(const std::string& name, const Names& names) {
     return fmt::format("optimizer: {}",
                        name.substr(optimizer.size(), name.find('.', optimizer.size()) - optimizer.size()));
   }
+  if (name.starts_with("ema_weights.")) return "averaged model";
   if (name.starts_with("train.")) return "counters of the run";
   if (!std::ranges::any_of(running, ends)) return "parameters";
   return name.starts_with(statistics) ? "running statistics: " + entry_of(name, names) : "running statistics";
@@ -100,7 +101,7 @@ std::vector<Group> groups_of(const ordered_json& tensors) {
   }
   // The network first, then what training needs besides.
   const auto place = [](const Group& group) {
-    constexpr std::array order{"parameters", "running", "optimizer", "counters"};
+    constexpr std::array order{"parameters", "running", "averaged", "optimizer", "counters"};
     const auto begins = [&](std::string_view word) { return group.title.starts_with(word); };
     return std::ranges::find_if(order, begins) - order.begin();
   };

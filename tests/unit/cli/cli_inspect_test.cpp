@@ -69,6 +69,18 @@ TEST(InspectTable, TellsEntriesWithDotsApart) {
   EXPECT_THAT(table, HasSubstr("\nrunning statistics: strange\n"));
 }
 
+TEST(InspectTable, CountsAnAveragedModelByItself) {
+  const std::string table = table_of({"optimizer.momentum.fc.bias", "ema_weights.bn1.running_mean",
+                                      "ema_weights.stats.ema:0.01.bn1.running_mean", "ema_weights.fc.bias",
+                                      "bn1.running_mean", "stats.ema:0.01.bn1.running_mean", "fc.bias"});
+  EXPECT_THAT(table, HasSubstr("                              tensors  values\n"
+                               "parameters                          1       2   8 B\n"
+                               "running statistics                  1       2   8 B\n"
+                               "running statistics: ema:0.01        1       2   8 B\n"
+                               "averaged model                      3       6  24 B\n"
+                               "optimizer: momentum                 1       2   8 B\n"));
+}
+
 TEST(InspectTable, SpreadsMetadataOverLines) {
   ordered_json report;
   report["metadata"] = {{"step", "117"},
