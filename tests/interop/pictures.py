@@ -4,9 +4,11 @@ itself and as torchvision uses it: every pixel, but where a random crop comes fr
 
   pictures.py INTEROP_PICTURES_BINARY
 """
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +32,39 @@ def original(size, seed, width_of_shapes=1):
     return Image.fromarray((np.stack(waves, -1) + random.integers(-27, 28, (height, width, 3))).astype(np.uint8))
 
 
+def write_raw(file, pixels, chunks):
+    """A PNG as Pillow writes none. `pixels`: rows, columns, channels, of 8 or 16 bits."""
+    height, width, channels = pixels.shape
+    color = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = pixels.astype(pixels.dtype.newbyteorder(">"))
+    content = {"IHDR": struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, color, 0, 0, 0), **chunks,
+               "IDAT": zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows)), "IEND": b""}
+    packed = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed(k.encode(), d) for k, d in content.items()))
+
+
+def write_strange(folder, image, seed):
+    """Values of 16 bits, and what other programs tell of gamma and significant bits."""
+    size = f"{image.width}x{image.height}"
+    noise = np.random.default_rng(seed).integers(0, 256, (image.height, image.width, 4), np.uint16)
+    high = np.dstack([np.asarray(image), noise[:, :, :1]]).astype(np.uint16)
+    deep = 256 * high + noise
+    for name, channels in {"gray": [0], "gray-alpha": [0, 3], "rgb": [0, 1, 2], "rgba": [0, 1, 2, 3]}.items():
+        write_raw(folder / f"deep-{name}-{size}.png", deep[:, :, channels], {})
+        told = {"gAMA": struct.pack(">I", 100_000), "sBIT": bytes(3 for _ in channels)}
+        write_raw(folder / f"linear-{name}-{size}.png", high[:, :, channels].astype(np.uint8), told)
+        write_raw(folder / f"deep-linear-{name}-{size}.png", deep[:, :, channels], told)
+    indexed = image.convert("P")
+    indexed.save(folder / f"P-transparent-{size}.png", transparency=3)
+    image.save(folder / f"RGB-transparent-{size}.png", transparency=image.getpixel((0, 0)))
+    for bits in (1, 2, 4):
+        image.convert("P", palette=Image.Palette.ADAPTIVE, colors=2**bits).save(folder / f"P{bits}-{size}.png", bits=bits)
+
+
 def write_all(folder):
     for seed, size in enumerate(SIZES):
         image = original(size, seed)
+        write_strange(folder, image, seed)
         for mode in PNG_MODES:
             converted = image.convert(mode)
             if mode in ("RGBA", "LA"):
@@ -45,6 +77,8 @@ def write_all(folder):
 
 def read(file, channels):
     image = Image.open(file)
+    if image.mode.startswith("I"):  # Pillow has gray of 16 bits as numbers, and makes nearly all of them white
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     # What has no color goes to gray at once, and then to color, as it does here.
     image = image.convert("L" if channels == 1 or image.mode in ("L", "LA", "1") else "RGB")
     return image.convert("L" if channels == 1 else "RGB")

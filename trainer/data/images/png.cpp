@@ -5,6 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <csetjmp>
+#include <cstring>
+#include <new>
+#include <stdexcept>
 
 #include "comm/base/error.h"
 #include "comm/base/text.h"
@@ -16,50 +20,86 @@ namespace {
 // Deflate unpacks one byte to at most 1032, and a byte is at most eight pixels.
 constexpr std::int64_t most_pixels_a_byte = 1032 * 8;
 
-// libpng's state for one file. Its simplified interface turns libpng's jumps into answers.
+// libpng's state for one file. Gamma, color profiles and significant bits, of which files may tell, change no
+// pixel. Where libpng gives up it jumps back to `check`: until then nothing may live that is to be destroyed.
 class Reader {
  public:
-  explicit Reader(std::string name) : name_(std::move(name)) { png_.version = PNG_IMAGE_VERSION; }
+  Reader(std::span<const std::uint8_t> file, const std::string& name)
+      : file_(file), name_(name), png_(png_create_read_struct(PNG_LIBPNG_VER_STRING, this, give_up, ignore)) {
+    if (png_ != nullptr) info_ = png_create_info_struct(png_);
+    if (info_ == nullptr) {
+      png_destroy_read_struct(&png_, nullptr, nullptr);
+      throw std::bad_alloc();
+    }
+    png_set_read_fn(png_, this, copy_input);
+    png_set_benign_errors(png_, 1);
+    // What does not make pixels (texts, profiles) is not even unpacked.
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
-  ~Reader() { png_image_free(&png_); }
+  ~Reader() { png_destroy_read_struct(&png_, &info_, nullptr); }
 
-  void begin(std::span<const std::uint8_t> file) {
-    check(png_image_begin_read_from_memory(&png_, file.data(), file.size()));
-    png_.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // or 16 bits a value would be taken for linear light
+  SampleShape begin() {
+    check([this] { png_read_info(png_, info_); });
+    const bool color = (png_get_color_type(png_, info_) & PNG_COLOR_MASK_COLOR) != 0;
+    return {png_get_image_height(png_, info_), png_get_image_width(png_, info_), color ? 3 : 1};
   }
 
-  bool has_color() const { return (png_.format & PNG_FORMAT_FLAG_COLOR) != 0; }
-  bool has_alpha() const { return (png_.format & PNG_FORMAT_FLAG_ALPHA) != 0; }
-  SampleShape shape() const { return {png_.height, png_.width, has_color() ? 3 : 1}; }
-
-  // 8 bits a value, alpha behind the colors where there is any.
-  std::vector<std::uint8_t> finish() {
-    png_.format = (has_color() ? PNG_FORMAT_FLAG_COLOR : 0U) | (has_alpha() ? PNG_FORMAT_FLAG_ALPHA : 0U);
-    std::vector<std::uint8_t> pixels(PNG_IMAGE_SIZE(png_));
-    check(png_image_finish_read(&png_, nullptr, pixels.data(), 0, nullptr));
+  // 8 bits a value, of 16 the upper ones; without alpha.
+  std::vector<std::uint8_t> finish(const SampleShape& shape) {
+    check([this] {
+      png_set_expand(png_);
+      png_set_strip_16(png_);
+      png_set_strip_alpha(png_);
+      png_set_interlace_handling(png_);
+      png_read_update_info(png_, info_);
+    });
+    const auto row_bytes = static_cast<std::size_t>(shape.width * shape.channels);
+    if (png_get_rowbytes(png_, info_) != row_bytes) throw std::logic_error("png: rows of another length");
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(shape.elements()));
+    std::vector<std::uint8_t*> rows(static_cast<std::size_t>(shape.height));
+    for (std::size_t row = 0; row < rows.size(); ++row) rows[row] = pixels.data() + row * row_bytes;
+    check([this, &rows] { png_read_image(png_, rows.data()); });
     return pixels;
   }
 
  private:
-  void check(int success) const {
-    if (success != 0) return;
-    throw DataError(fmt::format("{}: cannot be decoded as PNG: {}", name_, printable(png_.message)));
+  template <class Work>
+  void check(const Work& work) {
+    if (!succeeds(work)) {
+      throw DataError(fmt::format("{}: cannot be decoded as PNG: {}", name_, printable(message_.data())));
+    }
   }
 
-  std::string name_;
-  png_image png_{};
+  template <class Work>
+  bool succeeds(const Work& work) {
+    if (setjmp(png_jmpbuf(png_)) != 0) return false;
+    work();
+    return true;
+  }
+
+  [[noreturn]] static void give_up(png_structp png, png_const_charp message) {
+    auto& reader = *static_cast<Reader*>(png_get_error_ptr(png));
+    std::strncpy(reader.message_.data(), message, reader.message_.size() - 1);
+    png_longjmp(png, 1);
+  }
+
+  static void ignore(png_structp /*png*/, png_const_charp /*warning*/) {}
+
+  static void copy_input(png_structp png, png_bytep to, std::size_t bytes) {
+    auto& reader = *static_cast<Reader*>(png_get_io_ptr(png));
+    if (bytes > reader.file_.size()) png_error(png, "the file ends too early");
+    std::memcpy(to, reader.file_.data(), bytes);
+    reader.file_ = reader.file_.subspan(bytes);
+  }
+
+  std::span<const std::uint8_t> file_;  // what is left to be read
+  const std::string& name_;
+  std::array<char, 128> message_{};
+  png_structp png_;
+  png_infop info_ = nullptr;
 };
-
-// Closes the gaps that alpha values leave.
-std::vector<std::uint8_t> without_alpha(std::vector<std::uint8_t> pixels, std::size_t channels) {
-  auto to = pixels.begin();
-  for (std::size_t from = 0; from < pixels.size(); from += channels + 1) {
-    to = std::copy_n(pixels.begin() + static_cast<std::ptrdiff_t>(from), channels, to);
-  }
-  pixels.erase(to, pixels.end());
-  return pixels;
-}
 
 }  // namespace
 
@@ -69,14 +109,10 @@ bool is_png(std::span<const std::uint8_t> file) {
 }
 
 Image decode_png(std::span<const std::uint8_t> file, const std::string& name, std::int64_t max_mib) {
-  Reader reader(name);
-  reader.begin(file);
-  const SampleShape shape = reader.shape();
+  Reader reader(file, name);
+  const SampleShape shape = reader.begin();
   check_picture(name, shape, file.size(), most_pixels_a_byte, max_mib);
-  const bool alpha = reader.has_alpha();
-  std::vector<std::uint8_t> pixels = reader.finish();
-  if (alpha) pixels = without_alpha(std::move(pixels), static_cast<std::size_t>(shape.channels));
-  return {shape, std::move(pixels)};
+  return {shape, reader.finish(shape)};
 }
 
 }  // namespace lockstep
