@@ -42,6 +42,14 @@ def depends(name):
     return {re.split(r"[ (|]", each.strip())[0] for each in field.split(",")}
 
 
+@cases
+def are_not_made_without_what_finds_libraries(room):
+    config = binary.ROOT / "build" / "release" / "CPackConfig.cmake"
+    told = answer("cpack", "-D", "CMAKE_IGNORE_PATH=/usr/bin;/bin", "--config", config, "-B", room.folder / "packages")
+    expect(told.returncode != 0 and "install dpkg-dev" in " ".join(told.stderr.split()), f"{told.returncode}: {told}")
+    expect(not list(room.folder.rglob("*.deb")), "a package was made")
+
+
 def extracted(room):
     folder = room.folder / "root"
     text_of("dpkg-deb", "--extract", package("lockstep"), folder)

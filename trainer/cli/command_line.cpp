@@ -12,7 +12,7 @@ namespace lockstep {
 
 int run_command_line(int argc, char** argv) {
   if (argc > 0) set_program_name(argv[0]);
-  start_log(0);  // until the workers of a job know their ranks
+  start_log(0);                   // until the workers of a job know their ranks
   std::signal(SIGXFSZ, SIG_IGN);  // a file above `ulimit -f` is then a write that fails, and an error to tell
   const CommandTable table{
       .version = LOCKSTEP_VERSION,
