@@ -124,9 +124,12 @@ pass_on() {
 trap ask TERM INT HUP
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 
-# mpirun gives the others two seconds once a rank left with an error or was killed, whether any is still there or not.
-# Nobody needs them: what all fail with is told before anybody leaves, and all other words come from who leaves first.
-at_once=(--mca odls_base_sigkill_timeout 0)
+# Once a rank is gone mpirun sleeps for a second before it sends the others SIGTERM, at which they say for whom they
+# wait, and for another before SIGKILL, whether any is still there or not. A signal ends a sleep: half a second is enough
+# for words that are due after 0.3 (comm/communicator.cpp), and many restarts are the sooner done.
+hurry() {
+  (trap '' TERM INT HUP && while sleep 0.5 && kill -CHLD "$job"; do :; done) </dev/null &>/dev/null &
+}
 
 # Leaves in `code` what the job answers. It is a process group of its own: what a terminal sends to all comes here alone.
 run_job() {
@@ -136,6 +139,7 @@ run_job() {
   "$here/mpirun.sh" "$@" </dev/null &
   job=$!
   set +m
+  hurry
   if $asked; then pass_on; fi # a request came while `job` was not known yet
   while
     interrupted=false
@@ -159,7 +163,7 @@ while true; do
     say "there is room for $n workers only, of at least $least"
     code=4
   else
-    run_job -n "$n" "${at_once[@]}" "${options[@]}" "${launch[@]:0:${#launch[@]}-1}" "${deaf[@]}" "${launch[-1]}" \
+    run_job -n "$n" "${options[@]}" "${launch[@]:0:${#launch[@]}-1}" "${deaf[@]}" "${launch[-1]}" \
       "${train[@]}"
   fi
   # Killed by the request: it was not even deaf yet, so nobody had begun.

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "binary"))
-from binary import LOCKSTEP, MPIRUN, Failure, expect, run  # noqa: E402
+from binary import LAUNCH, LOCKSTEP, MPIRUN, Failure, command, expect, run  # noqa: E402, F401: for the drills too
 from table import print_table  # noqa: E402
 
 TIMEOUT = 2  # comm.timeout_s
@@ -43,9 +43,9 @@ def until(holds, seconds, pause=0.01):
 
 
 class Job:
-    """A training under mpirun, or alone where `workers` is None, whose processes are known by its folder's name."""
+    """A training under a launcher, or alone where `workers` is None, whose processes are known by its folder's name."""
 
-    def __init__(self, folder, workers):
+    def __init__(self, folder, workers, **how):
         self.folder = Path(folder)
         self.workers = workers
         self.checkpoints = self.folder / "run" / "checkpoints"
@@ -53,8 +53,7 @@ class Job:
         self.config = self.folder / "config.yaml"
         self.config.write_text(CONFIG.format(room=self.folder))
         self.said = self.folder / "said"
-        launcher = [str(MPIRUN), "-n", str(workers)] if workers else []
-        self.command = [*launcher, LOCKSTEP, "train", str(self.config)]
+        self.command = command(["train", self.config], workers, **how)
 
     def start(self, stderr=None):
         with self.said.open("w") as said:

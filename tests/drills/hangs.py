@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 import breaking
-from breaking import GONE_AFTER, MPIRUN, Drill, Job, Seen, after_a_step, expect, in_a_step, until, while_saving
+from breaking import GONE_AFTER, LAUNCH, MPIRUN, Drill, Job, Seen, after_a_step, expect, in_a_step, until, while_saving
 
 PEER = 4
 
@@ -161,10 +161,14 @@ def judge_sweep():
 def main():
     options = breaking.arguments(__doc__)
 
-    def once(drill):
-        return lambda dice: breaking.trial(drill, dice, lambda folder: Job(folder, dice.choice([2, 3, 8])))
+    def once(drill, **how):
+        return lambda dice: breaking.trial(drill, dice, lambda folder: Job(folder, dice.choice([2, 3, 8]), **how))
 
     jobs = {drill.name: once(drill) for drill in DRILLS}
+    # In the way that documents recommend, but for going on afterwards.
+    for drill in DRILLS:
+        if drill.break_it in [killed, stopped, segfault]:
+            jobs[f"launched_{drill.name}"] = once(drill, launcher=LAUNCH, options=["--restarts", "0"])
     breaking.main(options, {**jobs, "blocked_output": blocked_output}, ("sweep", judge_sweep))
 
 
