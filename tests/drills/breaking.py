@@ -20,6 +20,7 @@ from table import print_table  # noqa: E402
 
 TIMEOUT = 2  # comm.timeout_s
 GONE_AFTER = TIMEOUT + 10
+STOPPED = 75
 
 CONFIG = f"""\
 run_dir: {{room}}/run
@@ -32,6 +33,10 @@ checkpoint: {{{{every_steps: 3}}}}
 train: {{{{log_every: 1}}}}
 comm: {{{{timeout_s: {TIMEOUT}}}}}
 """
+
+
+def step_of(name):
+    return int(name.removeprefix("step-").removesuffix(".safetensors"))
 
 
 def until(holds, seconds, pause=0.01):
@@ -85,6 +90,12 @@ class Job:
     def logged(self):
         with contextlib.suppress(OSError):
             return self.metrics.read_text()
+        return ""
+
+    def latest(self):
+        """What `latest` names; nothing where there is none yet."""
+        with contextlib.suppress(OSError):
+            return (self.checkpoints / "latest").read_text().strip()
         return ""
 
     def newest(self):
@@ -163,11 +174,22 @@ def judge(drill, job, victim):
     under_way = bool(job.logged())
     if drill.says and under_way:
         expect(re.search(drill.says.format(rank=victim), text), f"rank {victim} is not named\n{text}")
-    newest = job.newest()
-    if newest:
-        result = run("inspect", newest)
-        expect(result.code == 0, f"the newest checkpoint does not load: {result.err}")
+    require_whole(job)
     return Seen(code, seconds, place_of(text))
+
+
+def require_whole(job):
+    """What `latest` names is there and loads, and the run goes on from it, or from one that is newer still."""
+    named, newest = job.latest(), job.newest()
+    if named:
+        result = run("inspect", job.checkpoints / named)
+        expect(result.code == 0, f"{named}, which `latest` names, does not load: {result.err}")
+    until_step = step_of(newest.name) + 2 if newest else 2
+    result = run("train", job.config, "--resume", "--set", f"train.stop_at_step={until_step}", timeout=180)
+    expect(result.code == STOPPED, f"does not go on: code {result.code}\n{result.err}")
+    resumed = re.search(r"resuming .* after step (\d+)\n", result.err)
+    step = int(resumed[1]) if resumed else 0
+    expect(step >= (step_of(named) if named else 0), f"goes on from step {step}, but `latest` names {named}")
 
 
 def trial(drill, dice, make_job):
