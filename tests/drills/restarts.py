@@ -34,20 +34,26 @@ train: {{log_every: 1}}
 
 
 class Job:
+    """`steps` may grow: the schedule lets a run go on that had come to its end."""
+
     def __init__(self, folder, steps, save_every):
         folder.mkdir()
+        self.steps = steps
         self.run = folder / "run"
         self.config = folder / "config.yaml"
         self.config.write_text(CONFIG.format(run=self.run, batch=BATCH, steps=steps, save_every=save_every))
         self.said = folder / "said"
 
-    def train(self, *arguments):
-        result = run("train", self.config, *arguments, workers=2, timeout=7200)
+    def go_on(self):
+        return ["train", self.config, "--resume", "--set", f"schedule.steps={self.steps}"]
+
+    def train(self):
+        result = run(*self.go_on(), workers=2, timeout=7200)
         expect(result.code == 0, f"code {result.code} from {result.command}: {result.err}")
         return self
 
     def start(self, workers):
-        full = command(["train", self.config, "--resume"], workers, launcher=LAUNCH, options=["--pause", "0.1"])
+        full = command(self.go_on(), workers, launcher=LAUNCH, options=["--pause", "0.1"])
         with self.said.open("w") as said:
             self.process = subprocess.Popen(full, stderr=said, start_new_session=True)
 
@@ -92,55 +98,61 @@ def kill_one(process, random):
     return False
 
 
-def events(every, seconds):
-    """What is done to the job, and when: kills, other workers after every second one, and in the end a last stop."""
-    kills = [number * every for number in range(1, int(seconds / every) + 1)]
-    stops = [kill + every / 2 for kill in kills[1::2] if kill + every / 2 < seconds]
-    return sorted([(when, KILL) for when in kills] + [(when, STOP) for when in [*stops, seconds]])
+def events(every, kills):
+    """What is done to the job, and when: kills, some more than are wanted, as one may find nothing to kill; and other
+    workers after every second one."""
+    for number in range(1, 2 * kills + 1):
+        yield number * every, KILL
+        if number % 2 == 0:
+            yield (number + 0.5) * every, STOP
 
 
 def drive(job, options, random):
-    """Answers how often a rank was killed, how often launch.sh ran the job again, and the numbers of workers."""
+    """Until as many kills came as there is time for. Answers their number, how often launch.sh ran the job again, and
+    with how many workers it was started each time."""
+    wanted = int(options.seconds / options.kill_every)
     kills, restarted, workers, code, start = 0, 0, [], STOPPED, time.monotonic()
-    for seconds, what in events(options.kill_every, options.seconds):
+    for seconds, what in events(options.kill_every, wanted):
         if code is not None:
             workers.append(random.randint(1, 8))
             job.start(workers[-1])
         code = job.ended_by(start + seconds)
         if code is None and what == KILL:
             kills += kill_one(job.process, random)
-            continue
-        if code is None:
+        if code is None and (what == STOP or kills == wanted):
             code = job.stop()
-        restarted += job.restarted()
-        expect(code in [0, STOPPED, *KILLED], f"code {code} with {workers[-1]} workers: {job.said.read_text()}")
+        if code is not None:
+            restarted += job.restarted()
+            expect(code in [0, STOPPED, *KILLED], f"code {code} with {workers[-1]} workers: {job.said.read_text()}")
         if code == 0:
-            break
-    expect(kills, "nothing was killed")
-    return kills, restarted, workers
+            job.steps *= 2
+        if kills == wanted:
+            return kills, restarted, workers
+    expect(False, f"only {kills} kills of {wanted}")
 
 
 def restarts(folder, drills):
     options = drills.options
-    steps = 100
-    undisturbed = Job(folder / "undisturbed", steps, save_every=1000000000).train()
+    undisturbed = Job(folder / "undisturbed", 100, save_every=1000000000).train()
     # It gets longer until its steps take the time that was asked for.
-    while (spent := sum(undisturbed.seconds_of_steps(steps))) < options.work:
-        steps = math.ceil(1.1 * options.work / spent * steps)
-        undisturbed.train("--resume", "--set", f"schedule.steps={steps}")
-    save_every = max(1, int(options.save_every / spent * steps))
+    while (spent := sum(undisturbed.seconds_of_steps(undisturbed.steps))) < options.work:
+        undisturbed.steps = math.ceil(1.1 * options.work / spent * undisturbed.steps)
+        undisturbed.train()
+    save_every = max(1, int(options.save_every / spent * undisturbed.steps))
 
-    job = Job(folder / "job", steps, save_every)
+    job = Job(folder / "job", undisturbed.steps, save_every)
     start = time.monotonic()
     kills, restarted, workers = drive(job, options, drills.random)
     total = time.monotonic() - start
     saved = job.saved_step()
     share = sum(job.seconds_of_steps(saved)) / total if saved else 0
 
-    job.train("--resume")
+    job.train()
+    undisturbed.steps = job.steps
+    undisturbed.train()
     expect(job.final() == undisturbed.final(), f"another final.safetensors after {workers} workers")
     seen = (f"{kills} kills in {total:.0f} s, {restarted} restarts, {min(workers)} to {max(workers)} workers, {saved} of "
-            f"{steps} steps saved, {share:.0%} of the time in steps that count; the same final file")
+            f"{job.steps} steps saved, {share:.0%} of the time in steps that count; the same final file")
     expect(share >= options.least_share, f"less than {options.least_share:.0%}: {seen}")
     return seen
 

@@ -249,6 +249,11 @@ def disk_full_for_a_while(folder, undisturbed):
         return "gave up after three, and resumed"
 
 
+def require_hits(_folder, hits, trials):
+    expect(hits >= trials, f"only {hits} of {20 * trials} kills came while saving")
+    return f"{hits} came while saving"
+
+
 def main():
     drills = Drills(__doc__, trials=6)
     trials = drills.options.trials
@@ -261,6 +266,7 @@ def main():
             while_saving += seen not in OUTSIDE
             if while_saving == trials:
                 break
+        drills.trial("of these kills", require_hits, while_saving, trials)
 
         short = Undisturbed(folder / "short", **SHORT)
         traced = Traced(folder)
