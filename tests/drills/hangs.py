@@ -120,8 +120,8 @@ def blocked_output(_dice):
 
 
 def leftovers():
-    """Shared memory and session folders of Open MPI that belong to nobody alive. Younger files may be of a job that is
-    just starting, or that somebody else has just killed."""
+    """Shared memory and session folders of Open MPI on this host that belong to nobody alive. Younger files may be of a
+    job that is just starting, or that somebody else has just killed."""
     mapped = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):
@@ -132,7 +132,8 @@ def leftovers():
             old = time.time() - file.stat().st_mtime > 10
             if old and file.owner() == current_user() and str(file) not in mapped:
                 left.append(str(file))
-    folders = Path(os.environ.get("TMPDIR", "/tmp")).glob(f"ompi.*.{os.getuid()}/pid.*")
+    host = os.uname().nodename.partition(".")[0]
+    folders = Path(os.environ.get("TMPDIR", "/tmp")).glob(f"ompi.{host}.{os.getuid()}/pid.*")
     return left + [str(folder) for folder in folders if not Path("/proc", folder.name.removeprefix("pid.")).exists()]
 
 
