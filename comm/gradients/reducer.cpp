@@ -20,21 +20,18 @@ std::size_t length(Range range) {
 
 }  // namespace
 
-// Memory that is made when it is wanted, and kept.
-struct GradientReducer::Room {
-  std::shared_ptr<float> floats;
-  std::size_t count = 0;
-};
-
 struct GradientReducer::Bucket {
   std::string name;
   // What a round leaves to the next: ranges[0] is the bucket, ranges[r + 1] is the piece of ranges[r] that
   // this worker sums in round r, or all of it where everybody does.
   std::vector<Range> ranges;
   bool goes_whole = false;
-  Room packed;                 // what this worker sends, where its nodes are several
-  std::vector<Room> received;  // of each round: its piece of the others' present nodes, in order
-  std::vector<float*> own;     // of each round: its piece of its own ones, in what it sends
+  // What this worker sends, where its nodes are several.
+  std::shared_ptr<float> packed;
+  // Of each round: its piece of the others' present nodes, in order, then of their sum.
+  std::vector<std::shared_ptr<float>> received;
+  // Of each round: its piece of its own nodes, in what it sends.
+  std::vector<float*> own;
   Pending scatter;
   Pending gather;
   // Rounds of each; a gather's go backwards.
@@ -58,8 +55,8 @@ GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, 
     bucket.ranges.push_back(elements);
     for (const Round& round : rounds_)
       bucket.ranges.push_back(piece(bucket, round, bucket.ranges.back(), round.self));
-    bucket.received.resize(rounds_.size());
     bucket.own.resize(rounds_.size());
+    make_rooms(bucket);
   }
   ready_tensors_ = tensors_.size();
   released_ = scattered_ = folded_ = gathering_ = gathered_ = buckets_.size();
@@ -78,7 +75,6 @@ void GradientReducer::begin(std::span<float* const> arenas, float* out, std::int
   present_ = present;
   for (Bucket& bucket : buckets_) {
     bucket.scatters_started = bucket.folded = bucket.gathers_started = bucket.gathered = 0;
-    make_rooms(bucket);
   }
   overlaps_ = options_.overlap && overlap;
   ready_tensors_ = released_ = scattered_ = folded_ = gathering_ = gathered_ = 0;
@@ -165,25 +161,22 @@ Range GradientReducer::piece(const Bucket& bucket, const Round& round, Range ran
   return {range.begin + own.begin, range.begin + own.end};
 }
 
-// All that a bucket will want, while nothing is under way: a GPU may wait for all that it is at, and so for
+// All that a bucket will want, before anything is under way: a GPU may wait for all that it is at, and so for
 // other workers, before it gives memory.
 void GradientReducer::make_rooms(Bucket& bucket) const {
   if (layout_.workers() == 1) return;
+  const auto room = [&](std::size_t nodes, Range range) {
+    const std::size_t count = nodes * length(range);
+    return count == 0 ? nullptr : memory_.floats(count);
+  };
   for (std::size_t number = 0; number < rounds_.size(); ++number) {
-    room(bucket.received[number], received_floats(bucket, number));
+    const Round& round = rounds_[number];
+    std::size_t nodes = 0;
+    for (const Round::Member& member : round.members) nodes += member.nodes.size();
+    nodes -= round.members[round.self].nodes.size();
+    bucket.received.push_back(room(std::max<std::size_t>(nodes, 1), bucket.ranges[number + 1]));
   }
-  const std::size_t own_nodes = rounds_.front().nodes(rounds_.front().self, present_).size();
-  if (own_nodes > 1) room(bucket.packed, own_nodes * length(bucket.ranges[0]));
-}
-
-// This worker's piece of the others' present nodes of a round; room for their sum at least.
-std::size_t GradientReducer::received_floats(const Bucket& bucket, std::size_t number) const {
-  const Round& round = rounds_[number];
-  std::size_t nodes = 0;
-  for (std::size_t member = 0; member < round.members.size(); ++member) {
-    if (member != round.self) nodes += round.nodes(member, present_).size();
-  }
-  return std::max<std::size_t>(nodes, 1) * length(bucket.ranges[number + 1]);
+  if (nodes_.size() > 1) bucket.packed = room(nodes_.size(), bucket.ranges[0]);
 }
 
 void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
@@ -197,7 +190,7 @@ void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
   std::vector<Outgoing<float>> out;
   std::vector<Incoming<float>> in;
   std::size_t sent = 0;
-  std::span<float> left = room(bucket.received[number], received_floats(bucket, number));
+  float* place = bucket.received[number].get();
   for (std::size_t member = 0; member < round.members.size(); ++member) {
     const std::size_t theirs = own_nodes * length(piece(bucket, round, bucket.ranges[number], member));
     const std::span<float> piece_for = values.subspan(bucket.goes_whole ? 0 : sent, theirs);
@@ -206,28 +199,23 @@ void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
       bucket.own[number] = piece_for.data();
       continue;
     }
-    const std::span<float> place = left.first(round.nodes(member, present_).size() * count);
-    left = left.subspan(place.size());
+    const std::span<float> received(place, round.nodes(member, present_).size() * count);
+    place += received.size();
     out.push_back({round.members[member].rank, piece_for});
-    in.push_back({round.members[member].rank, place});
+    in.push_back({round.members[member].rank, received});
   }
   bucket.scatter = comm_.exchange(Lane::scatter, bucket.name, out, in);
-}
-
-std::span<float> GradientReducer::room(Room& room, std::size_t count) const {
-  if (room.count < count) room = {memory_.floats(count), count};
-  return {room.floats.get(), count};
 }
 
 // Piece by piece, in each the present nodes in order: as it lies in memory where there is one node.
 std::span<float> GradientReducer::outgoing(Bucket& bucket, std::size_t number) const {
   const Range range = bucket.ranges[number];
-  if (number > 0) return room(bucket.received[number - 1], length(range));
+  if (number > 0) return {bucket.received[number - 1].get(), length(range)};
   const Round& round = rounds_.front();
   const std::size_t own_nodes = round.nodes(round.self, present_).size();
   if (own_nodes <= 1)
     return {arenas_.empty() ? nullptr : arenas_[0] + range.begin, own_nodes * length(range)};
-  const std::span<float> packed = room(bucket.packed, own_nodes * length(range));
+  const std::span<float> packed(bucket.packed.get(), own_nodes * length(range));
   std::size_t at = 0;
   const std::size_t pieces = bucket.goes_whole ? 1 : round.members.size();
   for (std::size_t member = 0; member < pieces; ++member) {
@@ -248,8 +236,8 @@ void GradientReducer::fold(Bucket& bucket, std::size_t number) {
   const bool last = number + 1 == rounds_.size();
   const Range tree = present_part(round.whole, present_);
   if (tree.empty()) return;
-  float* const received = bucket.received[number].floats.get();
   std::vector<Part<float>> parts;
+  float* const received = layout_.workers() == 1 ? nullptr : bucket.received[number].get();
   float* others = received;
   for (std::size_t member = 0; member < round.members.size(); ++member) {
     float* own = bucket.own[number];

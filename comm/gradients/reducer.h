@@ -30,7 +30,7 @@ class GradientReducer {
     const GradientMemory* memory = nullptr;
   };
 
-  // tensors: as plan_buckets has them.
+  // tensors: as plan_buckets has them. All memory that steps need is made here.
   GradientReducer(Communicator& comm, const ShardLayout& layout, std::vector<Range> tensors, Options options);
   ~GradientReducer();
   GradientReducer(const GradientReducer&) = delete;
@@ -43,8 +43,7 @@ class GradientReducer {
   // Begins a step. arenas[i] is the gradient arena of nodes()[i], `out` the sum; all as long as the tensors
   // together, and all left alone by the caller from `ready` of a tensor to the end of `finish`, when only
   // `out` holds what it should. `out` may be arenas[0]. `present`: shards that have samples, at least one.
-  // overlap: false sends everything in `finish`, whatever the options say. All memory that the step needs is
-  // made here.
+  // overlap: false sends everything in `finish`, whatever the options say.
   void begin(std::span<float* const> arenas, float* out, std::int64_t present, bool overlap = true);
   // Tensor `index` is final in all arenas. Called in index order.
   void ready(std::size_t index);
@@ -55,7 +54,6 @@ class GradientReducer {
 
  private:
   struct Bucket;
-  struct Room;
 
   static Range piece(const Bucket& bucket, const Round& round, Range range, std::size_t member);
   void start_scatters();
@@ -64,8 +62,6 @@ class GradientReducer {
   bool advance_gather(bool waits);
   void scatter(Bucket& bucket, std::size_t number);
   void make_rooms(Bucket& bucket) const;
-  std::size_t received_floats(const Bucket& bucket, std::size_t number) const;
-  std::span<float> room(Room& room, std::size_t count) const;
   std::span<float> outgoing(Bucket& bucket, std::size_t number) const;
   void fold(Bucket& bucket, std::size_t number);
   void gather(Bucket& bucket, std::size_t number);
