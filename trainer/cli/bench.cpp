@@ -220,10 +220,10 @@ int run_bench(const std::vector<std::string>& arguments) {
               .real_data = kind.a_step && options->has("data")};
   if (kind.alone) require_one_worker("bench " + kind.name);
   const Workers workers = choose_workers(config, requested_workers(*options));
-  if (kind.a_step) bench.against = against(*options, config);
+  bench.against = against(*options, config);
   if (!kind.of_a_model) require_processes(kind, workers);
   run_workers(workers, transport_of(config), [&](Communicator& comm) {
-    const std::string report = bench.against ? bench_against(comm, bench) : kind.run(comm, bench);
+    const std::string report = kind.run(comm, bench);
     if (comm.rank() == 0) fmt::print("{}\n", report);
   });
   return 0;

@@ -24,8 +24,8 @@ std::string bench_against(Communicator& comm, const Bench& bench) {
   if (!bench.json) {
     return fmt::format(
         "{} on {}: a step takes {:.3f} times (the median of pairs; {:.3f} to {:.3f} in 95 % of repetitions; "
-        "{:.3f} to "
-        "{:.3f} single pairs) one with {}: {:.3f} ms, and {:.3f} ms; batch {}, {} shards, {} worker(s) of {} "
+        "{:.3f} to {:.3f} single pairs) one with {}: {:.3f} ms, and {:.3f} ms; batch {}, {} shards, {} "
+        "worker(s) of {} "
         "thread(s), {} windows of {} steps",
         model_name(config), to_string(bench.input.shape), ratio.median, interval.low, interval.high,
         ratio.min, ratio.max, setting, configured_ms, other_ms, config.batch.global, config.batch.shards,

@@ -15,6 +15,7 @@ constexpr double mebibyte = 1 << 20;
 }  // namespace
 
 std::string bench_step(Communicator& comm, const Bench& bench) {
+  if (bench.against) return bench_against(comm, bench);
   const Config& config = bench.config;
   std::optional<TrainingData> training;
   InputFacts input = bench.input;
