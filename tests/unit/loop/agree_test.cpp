@@ -9,27 +9,13 @@
 #include <system_error>
 
 #include "comm/threads/threads.h"
+#include "tests/unit/loop/outcomes.h"
 
 namespace lockstep {
 namespace {
 
+using test::outcomes;
 using testing::HasSubstr;
-
-// What each of `size` workers made of `work`: an error's code and message, or nothing.
-std::vector<std::string> outcomes(int size, const std::function<void(Communicator&)>& work) {
-  std::vector<std::string> told(static_cast<std::size_t>(size));
-  run_threads(size, [&](Communicator& comm) {
-    try {
-      work(comm);
-    } catch (const CommError&) {
-      throw;
-    } catch (const Error& error) {
-      told[static_cast<std::size_t>(comm.rank())] =
-          fmt::format("{} {}", static_cast<int>(error.code()), error.what());
-    }
-  });
-  return told;
-}
 
 TEST(Agree, PassesWhereNobodyFails) {
   for (const int size : {1, 2, 3, 4}) {

@@ -1,6 +1,5 @@
 #include "trainer/loop/long_work.h"
 
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +9,7 @@
 #include <thread>
 
 #include "comm/threads/threads.h"
+#include "tests/unit/loop/outcomes.h"
 #include "trainer/loop/stop.h"
 
 namespace lockstep {
@@ -18,22 +18,12 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-// What each of so many workers made of `work`: an error's code and message, or nothing.
 std::vector<std::string> outcomes(int size, std::chrono::milliseconds timeout,
                                   const std::function<void(int rank, const Meanwhile& meanwhile)>& work) {
-  std::vector<std::string> told(static_cast<std::size_t>(size));
-  run_threads(size, [&](Communicator& comm) {
+  return test::outcomes(size, [&](Communicator& comm) {
     comm.set_timeout(timeout);
-    try {
-      agree_on_long_work(comm, "data", [&](const Meanwhile& meanwhile) { work(comm.rank(), meanwhile); });
-    } catch (const CommError&) {
-      throw;
-    } catch (const Error& error) {
-      told[static_cast<std::size_t>(comm.rank())] =
-          fmt::format("{} {}", static_cast<int>(error.code()), error.what());
-    }
+    agree_on_long_work(comm, "data", [&](const Meanwhile& meanwhile) { work(comm.rank(), meanwhile); });
   });
-  return told;
 }
 
 void work_until_told(const Meanwhile& meanwhile) {
