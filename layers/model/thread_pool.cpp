@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <system_error>
+#include <exception>
 #include <utility>
 
 #include "comm/base/error.h"
@@ -12,17 +12,18 @@
 namespace lockstep {
 
 ThreadPool::ThreadPool(int threads) {
-  failures_.resize(static_cast<std::size_t>(threads));
   prepare_compute_thread();
   try {
+    failures_.resize(static_cast<std::size_t>(threads));
+    others_.reserve(failures_.size());
     for (int thread = 1; thread < threads; ++thread) {
       others_.emplace_back([this, thread] { serve(thread); });
     }
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {  // no thread, or no memory for what is told it
     const int started = this->threads();
     close();
-    throw UsageError(fmt::format("threads: {}: only {} could be started ({}); set fewer", threads, started,
-                                 error.code().message()));
+    throw UsageError(
+        fmt::format("threads: {}: only {} could be started ({}); set fewer", threads, started, error.what()));
   }
 }
 

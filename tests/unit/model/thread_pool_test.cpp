@@ -1,9 +1,12 @@
 #include "layers/model/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 
 #include "comm/base/error.h"
@@ -36,18 +39,25 @@ TEST(ThreadPool, ThrowsWhatTheLowestThreadThrewAndGoesOn) {
 
 // Sanitizers reserve more address space than this test leaves.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// Ends with the code and the words of what a pool of so many threads throws in a gigabyte of addresses.
+void start(int threads) {
+  mallopt(M_ARENA_MAX, 1);  // threads that reserve an arena each would race for the last addresses
+  const rlimit little{.rlim_cur = rlim_t{1} << 30, .rlim_max = rlim_t{1} << 30};
+  setrlimit(RLIMIT_AS, &little);
+  try {
+    const ThreadPool pool(threads);
+  } catch (const UsageError& error) {
+    std::fputs(error.what(), stderr);
+    std::_Exit(static_cast<int>(error.code()));
+  }
+}
+
 TEST(ThreadPoolDeathTest, SaysSoWhereTheSystemGivesFewerThreads) {
-  const auto start_too_many = [] {
-    const rlimit little{.rlim_cur = rlim_t{1} << 30, .rlim_max = rlim_t{1} << 30};
-    setrlimit(RLIMIT_AS, &little);
-    try {
-      const ThreadPool pool(4096);
-    } catch (const UsageError& error) {
-      std::fputs(error.what(), stderr);
-      std::_Exit(static_cast<int>(error.code()));
-    }
-  };
-  EXPECT_EXIT(start_too_many(), ::testing::ExitedWithCode(2), "threads: 4096: only [0-9]+ could be started");
+  EXPECT_EXIT(start(4096), ::testing::ExitedWithCode(2), "threads: 4096: only [0-9]+ could be started");
+}
+
+TEST(ThreadPoolDeathTest, SaysSoWhereMemoryRunsOutFirst) {
+  EXPECT_EXIT(start(1 << 30), ::testing::ExitedWithCode(2), "threads: 1073741824: only 1 could be started");
 }
 #endif
 
