@@ -506,6 +506,7 @@ void Plan::execute_kernel(Run& run, const View& view, const Action& action, std:
                    .input_gradients = gradients,
                    .parameters = parameters(op, arena_),
                    .parameter_gradients = view.partials(action),
+                   .native_gradient = native_gradient(run, action) != nullptr,
                    .saved = view.bytes(action.saved),
                    .scratch = view.scratch(),
                    .position = position});
@@ -609,10 +610,12 @@ void Plan::fold_gradients(Run& run, const Segment& segment) {
     const Layer& layer = *program_.ops[index(action.op)].layer;
     const TraceSpan span(training.comm.trace(), "reduce", layer.name(), "shards");
     const Range range = parameters_.of(layer);
+    const Kernel* native = native_gradient(run, action);
     std::size_t offset = partial_offsets_[number];
     for (std::int64_t parameter = range.begin; parameter < range.end; ++parameter) {
-      fold_partials(training, static_cast<std::size_t>(parameter), offset);
+      fold_partials(training, static_cast<std::size_t>(parameter), offset, native);
       offset += aligned_floats(parameters_.all()[static_cast<std::size_t>(parameter)].count());
+      native = nullptr;
     }
     device_.wait();
     for (std::int64_t parameter = range.begin; parameter < range.end; ++parameter) {
@@ -621,17 +624,33 @@ void Plan::fold_gradients(Run& run, const Segment& segment) {
   }
 }
 
-// offset: of its gradient among a shard's partials.
-void Plan::fold_partials(const Training& training, std::size_t parameter, std::size_t offset) const {
+// The kernel whose layout an action leaves the gradient of its layer's first parameter in; null: the plain
+// one. Shards of several sizes may have several layouts, which cannot be added.
+const Kernel* Plan::native_gradient(const Run& run, const Action& action) const {
+  if (action.kind != Action::Kind::backward || run.distinct_shapes.size() != 1) return nullptr;
+  const Kernel* kernel = run.distinct_shapes.front()->kernels[index(action.op)].get();
+  return has_partials(action) && kernel->has_native_gradient() ? kernel : nullptr;
+}
+
+// offset: of its gradient among a shard's partials. native: in whose layout that is, or null.
+void Plan::fold_partials(const Training& training, std::size_t parameter, std::size_t offset,
+                         const Kernel* native) const {
   const Parameter& it = parameters_.all()[parameter];
+  const auto count = static_cast<std::int64_t>(it.count());
+  const auto stride = static_cast<std::int64_t>(partial_floats_);
   const std::vector<Range>& nodes = training.reducer.nodes();
   for (std::size_t number = 0; number < nodes.size(); ++number) {
     const Range node = present_part(nodes[number], layout_.present(training.batch.global));
     if (node.empty()) continue;
     const auto first = static_cast<std::size_t>(node.begin - layout_.block().begin);
-    device_.fold_sums(workspace_.partials.data<float>() + first * partial_floats_ + offset,
-                      static_cast<std::int64_t>(partial_floats_), node.size(),
-                      static_cast<std::int64_t>(it.count()), training.node_gradients[number] + it.offset);
+    float* const leaves = workspace_.partials.data<float>() + first * partial_floats_ + offset;
+    float* const sum = training.node_gradients[number] + it.offset;
+    if (native == nullptr) {
+      device_.fold_sums(leaves, stride, node.size(), count, sum);
+    } else {
+      if (node.size() > 1) device_.fold_sums(leaves, stride, node.size(), count, leaves);
+      native->plain_gradient(leaves, sum, workspace_.threads.front().data());
+    }
   }
 }
 

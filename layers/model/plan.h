@@ -132,7 +132,9 @@ class Plan {
   void meet(Run& run, const Segment& segment);
   void take_final_gradients(const Training& training, int op);
   void fold_gradients(Run& run, const Segment& segment);
-  void fold_partials(const Training& training, std::size_t parameter, std::size_t offset) const;
+  const Kernel* native_gradient(const Run& run, const Action& action) const;
+  void fold_partials(const Training& training, std::size_t parameter, std::size_t offset,
+                     const Kernel* native) const;
   norm::Affine affine_of(const Run& run, std::size_t norm, std::size_t shard) const;
   std::array<const float*, max_parameters> parameters(const PlanOp& op, const float* arena) const;
   bool has_partials(const Action& action) const;

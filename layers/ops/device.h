@@ -101,8 +101,8 @@ class Device : public GradientMemory {
   virtual void convert(int thread, const float* from, Bf16* to, std::int64_t count) const = 0;
   virtual void convert(int thread, const Bf16* from, float* to, std::int64_t count) const = 0;
   virtual void convert(int thread, const double* from, float* to, std::int64_t count) const = 0;
-  // out[i] = Σ leaf[i] along the fixed tree over `leaves` ≥ 1 arrays that start `stride` floats apart. Of
-  // thread 0.
+  // out[i] = Σ leaf[i] along the fixed tree over `leaves` ≥ 1 arrays that start `stride` floats apart.
+  // `out` may be `first`. Of thread 0.
   virtual void fold_sums(const float* first, std::int64_t stride, std::int64_t leaves, std::int64_t count,
                          float* out) const = 0;
 

@@ -63,6 +63,7 @@ struct BackwardArguments {
   std::array<void*, max_inputs> input_gradients{};  // overwritten; null where not wanted
   std::array<const float*, max_parameters> parameters{};
   std::array<float*, max_parameters> parameter_gradients{};  // this shard's own; overwritten
+  bool native_gradient = false;                              // Kernel::has_native_gradient
   const std::byte* saved = nullptr;
   std::byte* scratch = nullptr;
   ShardPosition position;
@@ -102,6 +103,11 @@ class Kernel {
                        std::byte* /*memory*/) {}
   virtual void forward(const ForwardArguments& arguments) const = 0;
   virtual void backward(const BackwardArguments& arguments) const = 0;
+  // Whether `backward` can leave the first parameter's gradient as its primitive makes it: the plain array's
+  // elements in an order that is the same for every shard, and that `plain_gradient` brings to the plain one.
+  // Sums over shards are then made first, and brought there once.
+  virtual bool has_native_gradient() const { return false; }
+  virtual void plain_gradient(const float* /*native*/, float* /*plain*/, std::byte* /*scratch*/) const {}
   // Of which forward and backward consist, where a library computes them. They live as long as the kernel.
   virtual std::vector<BarePrimitive> bare_primitives() const { return {}; }
 };

@@ -112,13 +112,16 @@ class BackwardWeight {
   }
   void run(const BackwardArguments& arguments) const {
     const int thread = arguments.position.thread;
-    std::byte* gradient = arguments.scratch;
     std::byte* scratchpad = arguments.scratch + gradient_bytes_;
+    const bool in_place = is_plain_ || arguments.native_gradient;
+    void* gradient = in_place ? static_cast<void*>(arguments.parameter_gradients[0]) : arguments.scratch;
     call_(thread,
           {arguments.inputs[0], arguments.output_gradient, gradient, arguments.parameter_gradients[1]},
           scratchpad);
-    reorder_(thread, {gradient, arguments.parameter_gradients[0]}, scratchpad);
+    if (!in_place) reorder_(thread, {gradient, arguments.parameter_gradients[0]}, scratchpad);
   }
+  bool has_native_gradient() const { return !is_plain_ && !is_padded_; }
+  const Call& to_plain() const { return reorder_; }
   BarePrimitive bare() const {
     return {BarePrimitive::Pass::backward_weight, implementation_,
             [this](const void* input, const void* gradient, void* result, std::byte* scratch) {
@@ -129,7 +132,9 @@ class BackwardWeight {
  private:
   BackwardWeight(const Weighted& weighted, const dnnl::primitive_desc_base& desc, const Desc& gradient,
                  int threads)
-      : gradient_bytes_(aligned(gradient.get_size())),
+      : is_plain_(gradient == weighted.weight),
+        is_padded_(gradient.get_size() != weighted.weight.get_size()),
+        gradient_bytes_(aligned(gradient.get_size())),
         call_(desc,
               {{DNNL_ARG_SRC, weighted.source},
                {DNNL_ARG_DIFF_DST, weighted.destination},
@@ -140,6 +145,8 @@ class BackwardWeight {
                  {{DNNL_ARG_FROM, gradient}, {DNNL_ARG_TO, weighted.weight}}, threads),
         implementation_(desc.impl_info_str()) {}
 
+  bool is_plain_;
+  bool is_padded_;
   std::size_t gradient_bytes_;
   Call call_;
   Call reorder_;
@@ -178,6 +185,13 @@ class WeightedKernel final : public Kernel {
   void backward(const BackwardArguments& arguments) const override {
     if (arguments.input_gradients[0] != nullptr) backward_data_.value().run(arguments);
     backward_weight_.value().run(arguments);
+  }
+
+  bool has_native_gradient() const override {
+    return backward_weight_ && backward_weight_->has_native_gradient();
+  }
+  void plain_gradient(const float* native, float* plain, std::byte* scratch) const override {
+    backward_weight_.value().to_plain()(0, {native, plain}, scratch);
   }
 
   std::vector<BarePrimitive> bare_primitives() const override {

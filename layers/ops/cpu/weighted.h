@@ -26,7 +26,7 @@ struct Weighted {
 dnnl::primitive_attr attributes(const Epilogue& epilogue);
 
 // Runs them. Weights are brought to the layouts (and the type) that primitives read by `prepare`, weight
-// gradients back to the plain layout at the end of each backward.
+// gradients back to the plain layout at the end of each backward, or by `plain_gradient`.
 std::unique_ptr<Kernel> make_weighted(const Weighted& weighted, int threads);
 
 }  // namespace lockstep::onednn
