@@ -21,9 +21,8 @@ from slurm import Slurm, missing  # noqa: E402
 SBATCH = ROOT / "scripts" / "cluster" / "train.sbatch"
 CORES = 4  # that Slurm believes in
 USAGE, STOPPED = 2, 75
-# Some seconds, with no checkpoint in between but what a stop saves.
-LONG = ["--set", "schedule.steps=200", "--set", "train.log_every=1", "--set", "evaluation.every_steps=200",
-        "--set", "checkpoint.every_steps=200"]
+# What a run must last beyond its first steps at least for a signal to find it: Slurm looks once a second at who waits.
+SECONDS = 4
 
 cases = Cases()
 
@@ -69,6 +68,20 @@ def undisturbed(*arguments):
         return room.final().read_bytes()
 
 
+@functools.cache
+def long_run():
+    """Settings of a run that lasts that long on this machine, with no checkpoint in between but what a stop saves."""
+    def settings(steps):
+        keys = {"schedule.steps": steps, "train.log_every": 1, "evaluation.every_steps": steps,
+                "checkpoint.every_steps": steps}
+        return [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
+
+    few = 200
+    with tempfile.TemporaryDirectory(prefix="lockstep_test.") as folder:
+        seconds = Room(folder).train("--workers", "2", *settings(few), timeout=300).seconds
+    return settings(few + int(few * SECONDS / seconds))
+
+
 @cases
 def a_job_comes_to_the_bits_of_one_process(slurm, room):
     final = undisturbed()
@@ -102,8 +115,8 @@ def srun_whose_processes_cannot_meet_is_refused(slurm, room):
 
 @cases
 def a_job_goes_on_after_the_signal_of_its_time_limit(slurm, room):
-    final = undisturbed(*LONG)
-    job = Job(slurm, room, *LONG)
+    final = undisturbed(*long_run())
+    job = Job(slurm, room, *long_run())
     job.wait_for_steps()
     slurm.call("scancel", "--batch", "--signal=USR1", job.number)
     goes_on(job, final)
@@ -111,8 +124,8 @@ def a_job_goes_on_after_the_signal_of_its_time_limit(slurm, room):
 
 @cases
 def a_job_goes_on_after_it_was_preempted(slurm, room):
-    final = undisturbed(*LONG)
-    job = Job(slurm, room, *LONG, workers=CORES)
+    final = undisturbed(*long_run())
+    job = Job(slurm, room, *long_run(), workers=CORES)
     job.wait_for_steps()
     urgent = slurm.call("sbatch", "--parsable", "--partition", "urgent", "--output", "/dev/null", "--wrap", "sleep 1")
     goes_on(job, final, preempted=True)
@@ -130,7 +143,7 @@ def goes_on(job, final, preempted=False):
 
 @cases
 def a_job_that_is_cancelled_saves_and_stays_away(slurm, room):
-    job = Job(slurm, room, *LONG)
+    job = Job(slurm, room, *long_run())
     job.wait_for_steps()
     slurm.call("scancel", job.number)
     job.wait_until(lambda: job.state() == "CANCELLED", "the end of the job")
