@@ -645,12 +645,8 @@ void Plan::fold_partials(const Training& training, std::size_t parameter, std::s
     const auto first = static_cast<std::size_t>(node.begin - layout_.block().begin);
     float* const leaves = workspace_.partials.data<float>() + first * partial_floats_ + offset;
     float* const sum = training.node_gradients[number] + it.offset;
-    if (native == nullptr) {
-      device_.fold_sums(leaves, stride, node.size(), count, sum);
-    } else {
-      if (node.size() > 1) device_.fold_sums(leaves, stride, node.size(), count, leaves);
-      native->plain_gradient(leaves, sum, workspace_.threads.front().data());
-    }
+    device_.fold_sums(leaves, stride, node.size(), count, native == nullptr ? sum : leaves);
+    if (native != nullptr) native->plain_gradient(leaves, sum, workspace_.threads.front().data());
   }
 }
 

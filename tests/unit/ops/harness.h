@@ -101,6 +101,7 @@ struct Trial {
   Values output_gradient;
   ShardPosition position;
   bool want_input_gradient = true;
+  bool native_gradient = false;
 };
 
 struct Outcome {
@@ -165,6 +166,7 @@ Outcome run(const Kernel& kernel, const Trial& trial, std::size_t offset = 0) {
   backward.saved = saved.data();
   backward.scratch = scratch.data();
   backward.position = trial.position;
+  backward.native_gradient = trial.native_gradient;
   kernel.backward(backward);
 
   Outcome outcome{output.values(), {}, {}};
