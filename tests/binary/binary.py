@@ -5,6 +5,7 @@ The environment names the binary: LOCKSTEP=build/release/lockstep.
 
 import argparse
 import dataclasses
+import functools
 import gzip
 import hashlib
 import os
@@ -162,6 +163,21 @@ class Room:
             for file in self.folder.rglob("*")
             if file.is_file() and file.name != ".lock"
         }
+
+
+@functools.cache
+def long_run():
+    """Settings of a run that lasts long enough on this machine to be asked to stop, with no checkpoint in between but
+    what a stop saves. Slurm looks once a second at who waits."""
+    def settings(steps):
+        keys = {"schedule.steps": steps, "train.log_every": 1, "evaluation.every_steps": steps,
+                "checkpoint.every_steps": steps}
+        return [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
+
+    few, lasts = 200, 4
+    with tempfile.TemporaryDirectory(prefix="lockstep_test.") as folder:
+        seconds = Room(folder).train("--workers", "2", *settings(few), timeout=300).seconds
+    return settings(few + int(few * lasts / seconds))
 
 
 class Cases:

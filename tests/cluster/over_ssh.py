@@ -21,12 +21,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "binary"))
 
 import hosts  # noqa: E402
-from binary import LAUNCH, LOCKSTEP, MPIRUN, ROOT, Cases, expect, run  # noqa: E402
+from binary import LAUNCH, LOCKSTEP, MPIRUN, ROOT, Cases, expect, long_run, run  # noqa: E402
 
 SSHD = "/usr/sbin/sshd"
 STOPPED = 75
-LONG = ["--set", "schedule.steps=200", "--set", "train.log_every=1", "--set", "evaluation.every_steps=200",
-        "--set", "checkpoint.every_steps=200"]
 
 SSHD_CONFIG = """\
 ListenAddress {address}:22
@@ -145,8 +143,8 @@ def messages_take_the_network_that_they_are_told(cluster, room):
 
 @cases
 def a_job_that_is_stopped_goes_on_elsewhere(cluster, room):
-    final = undisturbed(room, *LONG)
-    process = cluster.start(LAUNCH, "-n", 4, "--hostfile", cluster.hostfile, *train(room, *LONG))
+    final = undisturbed(room, *long_run())
+    process = cluster.start(LAUNCH, "-n", 4, "--hostfile", cluster.hostfile, *train(room, *long_run()))
     metrics = room.run / "metrics.jsonl"
     deadline = time.monotonic() + 300
     while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
@@ -155,7 +153,7 @@ def a_job_that_is_stopped_goes_on_elsewhere(cluster, room):
     err = process.communicate(timeout=300)[1]
     expect(process.returncode == STOPPED and "stopped after step" in err, f"code {process.returncode}: {err}")
     expect(not room.final().exists(), "it was finished before it was stopped")
-    room.train("--resume", *LONG, workers=2, timeout=300)
+    room.train("--resume", *long_run(), workers=2, timeout=300)
     expect(room.final().read_bytes() == final, "another final.safetensors")
 
 

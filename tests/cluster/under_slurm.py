@@ -15,14 +15,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "binary"))
 
-from binary import LOCKSTEP, ROOT, Cases, Room, expect  # noqa: E402
+from binary import LOCKSTEP, ROOT, Cases, Room, expect, long_run  # noqa: E402
 from slurm import Slurm, missing  # noqa: E402
 
 SBATCH = ROOT / "scripts" / "cluster" / "train.sbatch"
 CORES = 4  # that Slurm believes in
 USAGE, STOPPED = 2, 75
-# What a run must last beyond its first steps at least for a signal to find it: Slurm looks once a second at who waits.
-SECONDS = 4
 
 cases = Cases()
 
@@ -66,20 +64,6 @@ def undisturbed(*arguments):
         room = Room(folder)
         room.train("--workers", "2", *arguments, timeout=300)
         return room.final().read_bytes()
-
-
-@functools.cache
-def long_run():
-    """Settings of a run that lasts that long on this machine, with no checkpoint in between but what a stop saves."""
-    def settings(steps):
-        keys = {"schedule.steps": steps, "train.log_every": 1, "evaluation.every_steps": steps,
-                "checkpoint.every_steps": steps}
-        return [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
-
-    few = 200
-    with tempfile.TemporaryDirectory(prefix="lockstep_test.") as folder:
-        seconds = Room(folder).train("--workers", "2", *settings(few), timeout=300).seconds
-    return settings(few + int(few * SECONDS / seconds))
 
 
 @cases
