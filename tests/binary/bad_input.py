@@ -499,6 +499,11 @@ def bench_unknown(room):
 
 
 @cases
+def bench_window_of_no_time(room):
+    return Bad(["bench", "step", "--window-ms", "0"], USAGE, ["--window-ms"])
+
+
+@cases
 def bench_peak_of_workers_with_threads(room):
     return Bad(["bench", "peak", "--set", "threads=2"], USAGE, ["threads is 2", "set it to 1"])
 

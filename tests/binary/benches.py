@@ -18,7 +18,8 @@ cases = Cases()
 
 
 def bench(*arguments, workers=None):
-    result = run("bench", *arguments, workers=workers, timeout=150)
+    """In windows that would be too short for a judgement."""
+    result = run("bench", *arguments, "--window-ms", "20", workers=workers, timeout=150)
     expect(result.code == 0, f"code {result.code} from {result.command}\n{result.err}")
     return result.out
 
@@ -35,6 +36,13 @@ def step_tells_a_rate(_):
     expect(0 < told["min"] <= told["images_per_s"] <= told["max"], told)
     expect((told["model"], told["batch"], told["shards"], told["workers"]) == ("mlp", 16, 8, 2), told)
     expect(0 < told["first_step_s"] < 150 and 1 < told["peak_memory_mib"] < 10000, told)
+
+
+@cases
+def a_window_is_as_long_as_asked(_):
+    arguments = ["bench", "predict", "--model", "mlp", "--batch", "1", "--json", "--window-ms"]
+    short, long = (json.loads(run(*arguments, window).out)["images_per_window"] for window in ["1", "200"])
+    expect(short < long, (short, long))
 
 
 @cases

@@ -120,7 +120,7 @@ def bf16_is_resumed_in_bf16(room):
 
 @cases
 def bench_step_gives_a_model_the_images_that_it_is_made_for(room):
-    told = must(0, run("bench", "step", "--model", "resnet18", timeout=150)).out
+    told = must(0, run("bench", "step", "--model", "resnet18", "--window-ms", "1", timeout=150)).out
     expect(told.startswith("resnet18 on 224x224x3: ") and "batch 16," in told, told)
 
 
@@ -130,7 +130,7 @@ def bench_step_makes_images_like_those_of_the_data_set(room):
     folder = ["--set", "data.dataset=image_folder", "--set", "data.image={height: 24, width: 20, channels: 3}"]
     for model, settings, images in [("resnet20", [room.config], "28x28x1"), ("mlp", [*folder], "24x20x3")]:
         nowhere = ["--set", "data.path=nowhere"]
-        told = must(0, run("bench", "step", *settings, "--model", model, *nowhere, timeout=150)).out
+        told = must(0, run("bench", "step", *settings, "--model", model, *nowhere, "--window-ms", "1", timeout=150)).out
         expect(told.startswith(f"{model} on {images}: "), told)
 
 

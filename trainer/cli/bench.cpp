@@ -23,6 +23,8 @@
 namespace lockstep {
 namespace {
 
+constexpr int window_against_ms = 250;  // many short ones
+
 struct Kind {
   std::string name;
   std::string purpose;
@@ -30,6 +32,7 @@ struct Kind {
   bool of_a_model;  // else of the exchange between processes alone
   bool a_step;      // of training: on real images, or against another setting, if told to
   bool alone;       // one worker, of one thread
+  int window_ms;    // how long a window takes
   std::string (*run)(Communicator& comm, const Bench& bench);
 };
 
@@ -46,30 +49,30 @@ const std::array<Kind, 5>& kinds() {
        "mpirun -n 2 lockstep bench step --data --model resnet20 --set data.dataset=cifar10 --set "
        "data.path=cifar\n"
        "mpirun -n 2 lockstep bench step --model resnet20 --against comm.check_order=false",
-       true, true, false, bench_step},
+       true, true, false, 1'000, bench_step},
       {"peak",
        "Measures the bare primitives of the model's convolutions and linear layers, forward and backward, "
        "with the "
        "shards and layouts of training, in turn with whole training steps, and tells how many times their "
        "sum a "
        "step takes. Refuses a primitive for which the library has only its reference code.",
-       "mpirun -n 2 lockstep bench peak --model resnet20 --batch 128", true, false, false, bench_peak},
+       "mpirun -n 2 lockstep bench peak --model resnet20 --batch 128", true, false, false, 1'000, bench_peak},
       {"norm",
        "Measures training steps with batch normalization over the whole batch, in turn with steps in which "
        "each shard has its own statistics and none are kept for inference, so that nothing is exchanged for "
        "them, and tells how many times the one take the other. normalization.sync is of no account.",
-       "mpirun -n 2 lockstep bench norm --model resnet20 --batch 128", true, false, false, bench_norm},
+       "mpirun -n 2 lockstep bench norm --model resnet20 --batch 128", true, false, false, 1'000, bench_norm},
       {"predict",
        "Measures how many images a second one thread classifies, as predict does: from raw pixels in memory "
        "to "
        "the likeliest class, batch norm folded, with random weights. --batch is how many images there are at "
        "a time.",
-       "lockstep bench predict --model resnet20 --batch 64 --json", true, false, true, bench_predict},
+       "lockstep bench predict --model resnet20 --batch 64 --json", true, false, true, 1'000, bench_predict},
       {"allreduce",
        "Measures the reduction along the fixed tree, as training sums its gradients, in turn with "
        "MPI_Allreduce, "
        "from 64 B to 16 MiB. batch.shards, comm.bucket_mib and the number of workers are what matters.",
-       "mpirun -n 2 lockstep bench allreduce --set batch.shards=8 --json", false, false, false,
+       "mpirun -n 2 lockstep bench allreduce --set batch.shards=8 --json", false, false, false, 30,
        bench_allreduce},
   }};
   return all;
@@ -84,7 +87,7 @@ Usage usage(const Kind& kind) {
   usage.options = {set_option()};
   if (kind.of_a_model) {
     usage.synopsis = "[CONFIG.yaml] [--set key=value]... [--model NAME] [--batch GLOBAL] ";
-    usage.synopsis += kind.alone ? "[--json]" : "[--workers N] [--json]";
+    if (!kind.alone) usage.synopsis += "[--workers N] ";
     usage.purpose +=
         " Images are like those of the data set of CONFIG.yaml, or that --set names; of an image_folder in "
         "as many classes as the model is made for, of idx altogether. Else 32x32x3 for resnet20, 224x224x3 "
@@ -95,13 +98,18 @@ Usage usage(const Kind& kind) {
     usage.options.push_back({"batch", "GLOBAL", "the same as --set batch.global=GLOBAL"});
     if (!kind.alone) usage.options.push_back(workers_option());
     if (kind.a_step) {
-      usage.synopsis += " [--data | --against key=value]";
+      usage.synopsis += "[--data | --against key=value] ";
       usage.options.push_back({"data", "", "on the images of data.dataset, as training reads them"});
       usage.options.push_back({"against", "key=value", "in turn with steps that have this setting instead"});
     }
   } else {
-    usage.synopsis = "[CONFIG.yaml] [--set key=value]... [--json]";
+    usage.synopsis = "[CONFIG.yaml] [--set key=value]... ";
   }
+  usage.synopsis += "[--window-ms MS] [--json]";
+  const std::string shorter = kind.a_step ? fmt::format("; {} with --against", window_against_ms) : "";
+  usage.options.push_back({"window-ms", "MS",
+                           fmt::format("how long a window takes, of which the median counts (default {}{})",
+                                       kind.window_ms, shorter)});
   usage.options.push_back({"json", "", "print one JSON object: medians, spreads, and what was measured"});
   return usage;
 }
@@ -164,6 +172,12 @@ void require_processes(const Kind& kind, const Workers& workers) {
                   kind.name, program_name()));
 }
 
+double window_seconds(const Kind& kind, const Arguments& arguments) {
+  constexpr int longest = 600'000;
+  const int usual = arguments.has("against") ? window_against_ms : kind.window_ms;
+  return static_cast<double>(arguments.integer("window-ms", usual, 1, longest)) / 1'000;
+}
+
 std::optional<Bench::Against> against(const Arguments& arguments, const Config& config) {
   const auto setting = arguments.value("against");
   if (!setting) return std::nullopt;
@@ -216,6 +230,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   const Config config = configuration(*options);
   Bench bench{.config = config,
               .input = images(config, *options),
+              .window_seconds = window_seconds(kind, *options),
               .json = options->has("json"),
               .real_data = kind.a_step && options->has("data")};
   if (kind.alone) require_one_worker("bench " + kind.name);

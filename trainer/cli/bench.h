@@ -21,8 +21,9 @@ struct Bench {
 
   Config config;
   InputFacts input;
-  bool json = false;       // one JSON object, else lines for a reader
-  bool real_data = false;  // `step`: of the configuration's data set, else random images made beforehand
+  double window_seconds = 0;  // how long a window takes, about
+  bool json = false;          // one JSON object, else lines for a reader
+  bool real_data = false;     // `step`: of the configuration's data set, else random images made beforehand
   std::optional<Against> against = std::nullopt;
 };
 

@@ -15,7 +15,8 @@ constexpr double to_ms = 1e3;
 std::string bench_against(Communicator& comm, const Bench& bench) {
   const auto& [setting, other, other_input] = bench.against.value();
   const Config& config = bench.config;
-  const AgainstReport report = measure_against(comm, config, bench.input, other, other_input);
+  const AgainstReport report =
+      measure_against(comm, config, bench.input, other, other_input, bench.window_seconds);
   const std::vector<double> each = ratios(report.configured, report.other);
   const Spread ratio = spread(each);
   const Interval interval = interval_of_median(each);

@@ -37,7 +37,7 @@ double geometric_mean(const std::vector<Line>& lines) {
 }  // namespace
 
 std::string bench_allreduce(Communicator& comm, const Bench& bench) {
-  const std::vector<Line> lines = lines_of(measure_allreduce(comm, bench.config));
+  const std::vector<Line> lines = lines_of(measure_allreduce(comm, bench.config, bench.window_seconds));
   const double mean = geometric_mean(lines);
   const Line& worst = *std::ranges::max_element(lines, {}, [](const Line& it) { return it.ratio.median; });
   if (!bench.json) {

@@ -14,7 +14,7 @@ constexpr double to_ms = 1e3;
 
 std::string bench_norm(Communicator& comm, const Bench& bench) {
   const Config& config = bench.config;
-  const NormReport report = measure_norm(comm, config, bench.input);
+  const NormReport report = measure_norm(comm, config, bench.input, bench.window_seconds);
   const Spread ratio = spread(ratios(report.global, report.local));
   const double global_ms = spread(report.global).median * to_ms;
   const double local_ms = spread(report.local).median * to_ms;

@@ -39,7 +39,7 @@ std::string in_words(const Bench& bench, int workers, const PeakReport& report) 
 }  // namespace
 
 std::string bench_peak(Communicator& comm, const Bench& bench) {
-  const PeakReport report = measure_peak(comm, bench.config, bench.input);
+  const PeakReport report = measure_peak(comm, bench.config, bench.input, bench.window_seconds);
   if (!bench.json) return in_words(bench, comm.size(), report);
 
   const Spread ratio = spread(ratios(report.steps, report.sums));

@@ -10,7 +10,7 @@ namespace lockstep {
 
 std::string bench_predict(Communicator& comm, const Bench& bench) {
   const Config& config = bench.config;
-  const PredictSpeed speed = measure_predictions(comm, config, bench.input);
+  const PredictSpeed speed = measure_predictions(comm, config, bench.input, bench.window_seconds);
   const Spread rate = spread(speed.images_per_s);
   if (!bench.json) {
     return fmt::format(

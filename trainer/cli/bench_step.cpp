@@ -23,7 +23,8 @@ std::string bench_step(Communicator& comm, const Bench& bench) {
     training = open_training_data(comm, config);
     input = {training->dataset->shape(), training->dataset->classes()};
   }
-  const StepSpeed speed = measure_steps(comm, config, input, training ? &*training : nullptr);
+  const StepSpeed speed =
+      measure_steps(comm, config, input, training ? &*training : nullptr, bench.window_seconds);
   const Spread rate = spread(speed.images_per_s);
   if (!bench.json) {
     return fmt::format(

@@ -4,12 +4,11 @@ namespace lockstep {
 namespace {
 
 constexpr int windows = 41;
-constexpr double window_seconds = 0.25;
 
 }  // namespace
 
 AgainstReport measure_against(Communicator& comm, const Config& configured, const InputFacts& input,
-                              const Config& other, const InputFacts& other_input) {
+                              const Config& other, const InputFacts& other_input, double window_seconds) {
   // Steps of the first make the plan's memory its own before the second asks how much there is.
   BenchedStep first(comm, configured, input);
   AgainstReport report;

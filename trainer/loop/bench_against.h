@@ -20,6 +20,6 @@ struct AgainstReport {
 // Collective; the same answer on all workers. Both exchange over `comm`: of `other.comm` its backend and its
 // timeouts are of no account. Throws as BenchedStep; both models are in memory at once.
 AgainstReport measure_against(Communicator& comm, const Config& configured, const InputFacts& input,
-                              const Config& other, const InputFacts& other_input);
+                              const Config& other, const InputFacts& other_input, double window_seconds);
 
 }  // namespace lockstep

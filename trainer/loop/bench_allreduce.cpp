@@ -18,7 +18,6 @@ namespace lockstep {
 namespace {
 
 constexpr std::size_t smallest = 64, largest_size = 16 << 20;
-constexpr double short_window_seconds = 0.03;
 
 // Both sums of an array of this size, over all workers.
 class Sums {
@@ -77,7 +76,8 @@ std::int64_t calls_in(double wanted, const std::function<double(std::int64_t)>& 
 
 }  // namespace
 
-std::vector<AllreduceSize> measure_allreduce(Communicator& comm, const Config& config) {
+std::vector<AllreduceSize> measure_allreduce(Communicator& comm, const Config& config,
+                                             double window_seconds) {
   const ShardLayout layout(config.batch.shards, comm.size(), comm.rank());
   GradientReducer::Options options = reduction_options(comm, config);
   options.overlap = false;
@@ -95,7 +95,7 @@ std::vector<AllreduceSize> measure_allreduce(Communicator& comm, const Config& c
     };
     const auto tree = timed(&Sums::tree);
     const auto mpi = timed(&Sums::mpi);
-    const std::int64_t calls = calls_in(short_window_seconds, tree);
+    const std::int64_t calls = calls_in(window_seconds, tree);
     mpi(calls);  // warms up
     AllreduceSize& size = sizes.emplace_back(AllreduceSize{.bytes = bytes, .tree = {}, .mpi = {}});
     for (int window = 0; window < bench_windows; ++window) {

@@ -18,6 +18,6 @@ struct AllreduceSize {
 // 64 B to 16 MiB, a power of two each. Collective, on MPI; the same answer on all workers. A worker whose
 // shards are several subtrees brings an array for each, as in training, and a single one to MPI. Nothing
 // overlaps. Throws std::logic_error where the two sums are not the same.
-std::vector<AllreduceSize> measure_allreduce(Communicator& comm, const Config& config);
+std::vector<AllreduceSize> measure_allreduce(Communicator& comm, const Config& config, double window_seconds);
 
 }  // namespace lockstep

@@ -19,7 +19,8 @@ Config without_exchange(Config config) {
 
 }  // namespace
 
-NormReport measure_norm(Communicator& comm, const Config& config, const InputFacts& input) {
+NormReport measure_norm(Communicator& comm, const Config& config, const InputFacts& input,
+                        double window_seconds) {
   // Steps of the first make the plan's memory its own before the second asks how much there is.
   BenchedStep global(comm, synchronized(config), input);
   if (!global.normalizes()) {
@@ -28,9 +29,9 @@ NormReport measure_norm(Communicator& comm, const Config& config, const InputFac
         "step with bench step");
   }
   NormReport report;
-  report.steps_per_window = global.steps_in(bench_window_seconds);
+  report.steps_per_window = global.steps_in(window_seconds);
   BenchedStep local(comm, without_exchange(config), input);
-  local.steps_in(bench_window_seconds);  // warms up
+  local.steps_in(window_seconds);  // warms up
   const auto steps = static_cast<double>(report.steps_per_window);
   for (int window = 0; window < bench_windows; ++window) {
     report.global.push_back(global.seconds(report.steps_per_window) / steps);

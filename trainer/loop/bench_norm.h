@@ -21,6 +21,7 @@ struct NormReport {
 // Collective; the same answer on all workers. normalization.sync is of no account; the running statistics are
 // kept as configured in `global` alone. Throws UsageError alike on all workers where the model has no
 // batch_norm, and as BenchedStep; both models are in memory at once.
-NormReport measure_norm(Communicator& comm, const Config& config, const InputFacts& input);
+NormReport measure_norm(Communicator& comm, const Config& config, const InputFacts& input,
+                        double window_seconds);
 
 }  // namespace lockstep

@@ -59,7 +59,8 @@ void refuse_reference(std::span<const BareStep::Entry> entries) {
   }
 }
 
-PeakReport measure_peak(Communicator& comm, const Config& config, const InputFacts& input) {
+PeakReport measure_peak(Communicator& comm, const Config& config, const InputFacts& input,
+                        double window_seconds) {
   if (config.threads != 1) {
     throw UsageError(fmt::format(
         "bench peak compares workers of one thread, but threads is {}: set it to 1 and start more "
@@ -73,7 +74,7 @@ PeakReport measure_peak(Communicator& comm, const Config& config, const InputFac
     refuse_reference(bare->entries());
   });
 
-  const std::int64_t steps = step.steps_in(bench_window_seconds);
+  const std::int64_t steps = step.steps_in(window_seconds);
   time_primitives(*bare, 1);
   PeakReport report;
   for (const auto& about : bare->entries()) {

@@ -27,7 +27,8 @@ struct PeakReport {
 // Collective; the same sums and steps on all workers. Throws UsageError alike on all workers where a worker
 // has several threads, where a primitive has nothing better than the library's reference code, and as
 // BenchedStep.
-PeakReport measure_peak(Communicator& comm, const Config& config, const InputFacts& input);
+PeakReport measure_peak(Communicator& comm, const Config& config, const InputFacts& input,
+                        double window_seconds);
 
 // Throws UsageError, naming the first primitive that is the library's reference code.
 void refuse_reference(std::span<const BareStep::Entry> entries);

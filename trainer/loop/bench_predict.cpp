@@ -33,7 +33,8 @@ std::vector<std::uint8_t> random_pixels(std::size_t count) {
 
 }  // namespace
 
-PredictSpeed measure_predictions(Communicator& comm, const Config& config, const InputFacts& input) {
+PredictSpeed measure_predictions(Communicator& comm, const Config& config, const InputFacts& input,
+                                 double window_seconds) {
   Trained trained = untrained(config, input);
   Classifier classifier(trained, 0);
   const std::vector<std::uint8_t> pixels =
@@ -44,7 +45,7 @@ PredictSpeed measure_predictions(Communicator& comm, const Config& config, const
     });
   };
   seconds(1);  // primitives are made
-  const std::int64_t calls = std::max<std::int64_t>(std::llround(bench_window_seconds / seconds(1)), 1);
+  const std::int64_t calls = std::max<std::int64_t>(std::llround(window_seconds / seconds(1)), 1);
   PredictSpeed speed;
   speed.images_per_window = calls * config.batch.global;
   for (int window = 0; window < bench_windows; ++window) {

@@ -16,6 +16,7 @@ struct PredictSpeed {
   std::int64_t images_per_window = 0;
 };
 // Images are given batch.global at a time. Throws UsageError as Model's constructor does.
-PredictSpeed measure_predictions(Communicator& comm, const Config& config, const InputFacts& input);
+PredictSpeed measure_predictions(Communicator& comm, const Config& config, const InputFacts& input,
+                                 double window_seconds);
 
 }  // namespace lockstep

@@ -133,12 +133,12 @@ std::int64_t BenchedStep::steps_in(double wanted) {
 }
 
 StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input,
-                        const TrainingData* training) {
+                        const TrainingData* training, double window_seconds) {
   BenchedStep step(comm, config, input, training);
   StepSpeed speed;
   step.seconds(1);
   speed.first_step_s = largest_seconds(comm, seconds_since_process_start());
-  speed.steps_per_window = step.steps_in(bench_window_seconds);
+  speed.steps_per_window = step.steps_in(window_seconds);
   for (int window = 0; window < bench_windows; ++window) {
     const double taken = step.seconds(speed.steps_per_window);
     speed.images_per_s.push_back(static_cast<double>(speed.steps_per_window * config.batch.global) / taken);

@@ -16,10 +16,8 @@
 
 namespace lockstep {
 
-// What is measured, or compared in turn, is so in as many windows, of which the median counts. Those of steps
-// are so long.
+// What is measured, or compared in turn, is so in as many windows, of which the median counts.
 inline constexpr int bench_windows = 7;
-inline constexpr double bench_window_seconds = 1;
 
 // Seconds that `work` takes on the slowest worker, from barrier to barrier. Collective; the same everywhere.
 double seconds_together(Communicator& comm, const std::function<void()>& work);
@@ -71,6 +69,6 @@ struct StepSpeed {
 };
 // Collective; the same answer on all workers.
 StepSpeed measure_steps(Communicator& comm, const Config& config, const InputFacts& input,
-                        const TrainingData* training);
+                        const TrainingData* training, double window_seconds);
 
 }  // namespace lockstep
