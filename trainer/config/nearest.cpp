@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <vector>
 
 #include "comm/base/text.h"
 
@@ -40,10 +41,11 @@ std::size_t typing_distance(std::string_view typed, std::string_view word) {
 }
 
 std::string nearest(std::string_view typed, std::span<const std::string> candidates) {
-  return *std::min_element(candidates.begin(), candidates.end(),
-                           [&](const std::string& left, const std::string& right) {
-                             return typing_distance(typed, left) < typing_distance(typed, right);
-                           });
+  std::vector<std::size_t> distances;
+  distances.reserve(candidates.size());
+  for (const std::string& candidate : candidates) distances.push_back(typing_distance(typed, candidate));
+  const auto least = std::ranges::min_element(distances) - distances.begin();
+  return candidates[static_cast<std::size_t>(least)];
 }
 
 std::string in_quotes(std::string_view word) {
