@@ -353,7 +353,10 @@ TraceSpan Plan::traced(Trace* trace, int action, std::size_t shard, int thread) 
 
 void Plan::run_segment(Run& run, const Segment& segment) {
   Trace* const trace = run.comm == nullptr ? nullptr : run.comm->trace();
-  prepare_segment(run, segment);
+  {
+    const TraceSpan span(trace, "work", "weights");
+    prepare_segment(run, segment);
+  }
   pool_.run(static_cast<std::int64_t>(run.shards.size()), [&](std::int64_t number, int thread) {
     const auto shard = static_cast<std::size_t>(number);
     if (run.shapes[shard] == nullptr) return;

@@ -116,7 +116,7 @@ def check_phases(slices, rank):
     told = [name for name in phases if name in steps]
     expect(told == steps, f"rank {rank} went through {phases}")
     work = {it["name"] for it in slices.of(pid=rank, cat="work")}
-    expect({"next batch", "optimizer", "evaluate a batch"} <= work, f"rank {rank} worked at {work}")
+    expect({"next batch", "weights", "optimizer", "evaluate a batch"} <= work, f"rank {rank} worked at {work}")
 
 
 def check_run(room, file, blocks, threads):
