@@ -51,7 +51,7 @@ GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, 
   for (const Range elements : plan_buckets(tensors_, options_.bucket_bytes / sizeof(float))) {
     Bucket& bucket = buckets_.emplace_back();
     bucket.name = fmt::format("gradients [{}, {})", elements.begin, elements.end);
-    bucket.goes_whole = length(elements) * sizeof(float) <= options_.small_bytes;
+    bucket.goes_whole = goes_whole(length(elements) * sizeof(float));
     bucket.ranges.push_back(elements);
     for (const Round& round : rounds_)
       bucket.ranges.push_back(piece(bucket, round, bucket.ranges.back(), round.self));
@@ -152,6 +152,12 @@ bool GradientReducer::advance_gather(bool waits) {
   if (++bucket.gathered == rounds_.size()) ++gathered_;
   start_gathers();
   return true;
+}
+
+bool GradientReducer::goes_whole(std::size_t bytes) const {
+  const std::size_t slice = bytes / static_cast<std::size_t>(layout_.workers());
+  const bool only_slices_are_short = bytes > options_.short_bytes && slice <= options_.short_bytes;
+  return bytes <= options_.small_bytes && !only_slices_are_short;
 }
 
 // What the member of a round sums of `range`.

@@ -16,13 +16,16 @@ namespace lockstep {
 //
 // Each worker brings one arena a node of `maximal_subtrees(whole tree, own block)`: that node's gradients.
 // A bucket is scattered (all-to-all of slices), its slice folded along the fixed tree, and gathered; a small
-// one is all-gathered whole and folded by everyone. Where workers are many this goes in rounds: neighbours
-// first, whose sums their slices are, then groups of neighbours. The bits are the same (rule 5).
+// one is all-gathered whole and folded by everyone, unless slices are short enough to leave without asking
+// the receiver first, as longer messages of MPI do: then two such ways are shorter than one. Where workers
+// are many this goes in rounds: neighbours first, whose sums their slices are, then groups of neighbours. The
+// bits are the same (rule 5).
 class GradientReducer {
  public:
   struct Options {
     std::size_t bucket_bytes = 4 << 20;
-    std::size_t small_bytes = 32 << 10;  // up to here a bucket goes in one all-gather
+    std::size_t small_bytes = 32 << 10;  // up to here a bucket goes in one all-gather, but
+    std::size_t short_bytes = 2 << 10;   // in slices where these are so short, and it is not
     bool overlap = true;                 // false: everything is sent in `finish`
     int most_at_once = 32;               // workers that meet; where there are more, in rounds (tree/rounds.h)
     // Where the arenas lie, as long as the reducer is; null: in this process's memory. A communicator has to
@@ -55,6 +58,7 @@ class GradientReducer {
  private:
   struct Bucket;
 
+  bool goes_whole(std::size_t bytes) const;
   static Range piece(const Bucket& bucket, const Round& round, Range range, std::size_t member);
   void start_scatters();
   void start_gathers();

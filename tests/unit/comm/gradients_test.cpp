@@ -97,6 +97,34 @@ TEST(Reducer, sends_nothing_before_the_end_of_a_step_that_is_not_to_overlap) {
   });
 }
 
+// Whether two workers sum so many bytes of fives in slices, which they then gather.
+bool in_slices(std::size_t bytes) {
+  const std::size_t elements = bytes / sizeof(float);
+  std::size_t gathered = 0;
+  run_workers(2, [&](Communicator& comm) {
+    Trace trace(1, lane_count, 10);
+    comm.set_trace(&trace);
+    GradientReducer reducer(comm, ShardLayout(2, 2, comm.rank()), {{0, static_cast<std::int64_t>(elements)}},
+                            {.small_bytes = 32 << 10, .short_bytes = 2 << 10});
+    std::vector<float> arena(elements, 5);
+    reducer.begin(std::vector<float*>{arena.data()}, arena.data(), 2);
+    reducer.ready(0);
+    reducer.finish();
+    comm.set_trace(nullptr);
+    EXPECT_EQ(arena, std::vector<float>(elements, 10));
+    if (comm.rank() == 0) gathered = trace.lanes()[static_cast<std::size_t>(Lane::gather)].slices.size();
+  });
+  return gathered == 1;
+}
+
+TEST(Reducer, a_small_bucket_goes_whole_unless_its_slices_alone_are_short) {
+  EXPECT_FALSE(in_slices(2 << 10));
+  EXPECT_TRUE(in_slices(4 << 10));
+  EXPECT_FALSE(in_slices(8 << 10));
+  EXPECT_FALSE(in_slices(32 << 10));
+  EXPECT_TRUE(in_slices(64 << 10));
+}
+
 struct CountedMemory final : GradientMemory {
   std::shared_ptr<float> floats(std::size_t count) const override {
     ++taken;
