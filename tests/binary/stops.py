@@ -232,7 +232,7 @@ def a_killed_peer_is_no_request(room):
 
 @cases
 def a_killed_peer_is_no_request_however_long_they_live(room):
-    patient = ["--mca", "odls_base_sigkill_timeout", "20"]
+    patient = ["--mca", "odls_base_sigkill_timeout", "8"]
     running = Running(room, 3, "--set", "comm.timeout_s=3", options=patient)
     os.kill(rank_of(running.process, 2), signal.SIGKILL)
     looks_like_no_stop(room, *running.end())
