@@ -18,7 +18,7 @@ Model folded_model(Trained& trained, std::size_t entry) {
 // Few enough that what layers hand on stays in a core's cache, enough that weights are read for several.
 std::size_t images_at_once(const Model& model) {
   constexpr std::size_t cache = 1U << 20U;
-  constexpr std::size_t fewest = 4;
+  constexpr std::size_t fewest = 2;
   constexpr std::size_t most = 64;
   return std::clamp(cache / model.widest_bytes(), fewest, most);
 }
