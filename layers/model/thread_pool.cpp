@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <exception>
 #include <utility>
 
@@ -12,15 +13,20 @@
 namespace lockstep {
 
 ThreadPool::ThreadPool(int threads) {
-  prepare_compute_thread();
+  std::atomic<int> prepared = 0;
   try {
     failures_.resize(static_cast<std::size_t>(threads));
     others_.reserve(failures_.size());
     for (int thread = 1; thread < threads; ++thread) {
       others_.emplace_back([this, thread] { serve(thread); });
     }
-  } catch (const std::exception& error) {  // no thread, or no memory for what is told it
-    const int started = this->threads();
+    // Takes memory, which may be short now: as work, whose failure ends no thread.
+    run(threads, [&](std::int64_t /*index*/, int /*thread*/) {
+      prepare_compute_thread();
+      ++prepared;
+    });
+  } catch (const std::exception& error) {  // no thread, or no memory for one
+    const int started = this->threads() < threads ? this->threads() : prepared.load();
     close();
     throw UsageError(
         fmt::format("threads: {}: only {} could be started ({}); set fewer", threads, started, error.what()));
@@ -58,7 +64,6 @@ void ThreadPool::run(std::int64_t count, const std::function<void(std::int64_t, 
 }
 
 void ThreadPool::serve(int thread) {
-  prepare_compute_thread();
   std::uint64_t seen = 0;
   while (true) {
     {
