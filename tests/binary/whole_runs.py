@@ -120,8 +120,15 @@ def bf16_is_resumed_in_bf16(room):
 
 @cases
 def bench_step_gives_a_model_the_images_that_it_is_made_for(room):
-    told = must(0, run("bench", "step", "--model", "resnet18", "--window-ms", "1", timeout=150)).out
-    expect(told.startswith("resnet18 on 224x224x3: ") and "batch 16," in told, told)
+    resnet18 = ["bench", "step", "--model", "resnet18", "--window-ms", "1"]
+    few = ["--batch", "2", "--set", "batch.shards=2"]
+    told = must(0, run(*resnet18, *few, timeout=150)).out
+    expect(told.startswith("resnet18 on 224x224x3: ") and "batch 2," in told, told)
+    # How many there are in a batch shows in the memory that they need.
+    no_room = ["--set", "plan.memory_mib=1"]
+    usual, sixteen, eight = (must(2, run(*resnet18, *no_room, *batch)).err
+                             for batch in ([], ["--batch", "16"], ["--batch", "8"]))
+    expect(usual == sixteen != eight, f"{usual}{sixteen}{eight}")
 
 
 @cases

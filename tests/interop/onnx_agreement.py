@@ -66,8 +66,10 @@ def write_idx(path, images):
 
 
 def trained(lockstep, model, folder):
-    # Enough for numbers of every kind; the validation split spares an evaluation of all test images.
-    settings = ["batch.global=16", "schedule.steps=4", "data.validation=0.001"] if model == "resnet50" else []
+    # Enough for numbers of every kind; the validation split spares evaluations of all test images.
+    settings = ["batch.global=16", "schedule.steps=4"] if model == "resnet50" else []
+    if not in_color(model):
+        settings.append("data.validation=0.001")
     data = "{dataset: synthetic, synthetic: {samples: 640, test_samples: 32, height: 13, width: 10, channels: 3}}"
     train(lockstep, folder / "run", settings, config=(
         f"model: {LAYERS if is_list(model) else f'{{name: {model}}}'}\n"
