@@ -18,6 +18,8 @@ struct ShardInput {
 struct BatchInput {
   std::int64_t global = 0;  // samples over all workers
   std::vector<ShardInput> shards;
+  // Images and labels are in memory of the device that computes, or on their way (BatchOnDevice).
+  bool on_device = false;
 };
 
 }  // namespace lockstep

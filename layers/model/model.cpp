@@ -80,7 +80,7 @@ struct Model::Impl {
         statistics(norms, layout, options.statistics_group, options.eps),
         loss_exchange(layout, options.shards),
         pool(options.threads),
-        batch_there(device, options.input),
+        batch_there(device),
         losses(device, shards() * sizeof(LossSums)),
         norm_parameters(device, norm_parts(norms, parameters)),
         device_statistics(device, norms, shards()),
@@ -275,7 +275,7 @@ std::string Model::undefined_variance(std::int64_t global) const {
 }
 
 BatchInput Model::Impl::bring(const BatchInput& batch) {
-  return {.global = batch.global, .shards = batch_there.bring(batch.shards)};
+  return batch.on_device ? batch : batch_there.bring(batch, options.input.elements());
 }
 
 Plan::Loss Model::Impl::loss(std::int64_t global, double smoothing) const {
@@ -441,8 +441,8 @@ void Model::make_precise(Communicator& comm, const std::function<const BatchInpu
 
 void Model::predict(const ShardInput& shard, std::size_t entry, std::span<float> logits) {
   Impl& it = *impl_;
-  const std::vector<ShardInput> there = it.batch_there.bring({&shard, 1});
-  it.inference.infer(there, it.running_affines(entry), [&](const Plan::Logits& made) {
+  const BatchInput there = it.bring({.global = shard.samples, .shards = {shard}});
+  it.inference.infer(there.shards, it.running_affines(entry), [&](const Plan::Logits& made) {
     it.device.copy_out(logits.data(), made.values, logits.size_bytes());
   });
 }

@@ -361,7 +361,10 @@ void Plan::run_segment(Run& run, const Segment& segment) {
     const auto shard = static_cast<std::size_t>(number);
     if (run.shapes[shard] == nullptr) return;
     device_.enter();
-    if (&segment == &program_.segments.front()) device_.await_copies(shard, thread);
+    if (&segment == &program_.segments.front()) {
+      device_.await_copy(run.shards[shard].images, thread);
+      device_.await_copy(run.shards[shard].labels.data(), thread);
+    }
     for (int action = segment.begin; action < segment.end; ++action) {
       {
         const TraceSpan span = traced(trace, action, shard, thread);

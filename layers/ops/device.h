@@ -53,10 +53,10 @@ class Device : public GradientMemory {
   virtual void copy_in(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void copy_out(void* to, const void* from, std::size_t bytes) const = 0;
   // Begins a copy from the host beside what the threads are at, and, from memory of `allocate_on_host`,
-  // beside the host. `from` stays as it is until what `thread` asked for behind `await_copies` is done, which
-  // comes after all copies begun under that number.
-  virtual void begin_copy_in(std::size_t number, void* to, const void* from, std::size_t bytes) const = 0;
-  virtual void await_copies(std::size_t number, int thread) const = 0;
+  // beside the host. `from` stays as it is until what `thread` asked for behind `await_copy` is done, which
+  // comes after the copy that was last begun to `to`. Any thread.
+  virtual void begin_copy_in(void* to, const void* from, std::size_t bytes) const = 0;
+  virtual void await_copy(const void* to, int thread) const = 0;
   // Of the host, zeroed. Throws std::bad_alloc.
   virtual std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const = 0;
   // Called first by each thread that asks for something.

@@ -106,15 +106,18 @@ class GpuDouble {
   }
   void copy_out(void* to, const void* from, std::size_t bytes) const { copy_in(to, from, bytes); }
   // At the last moment.
-  void begin_copy_in(std::size_t number, void* to, const void* from, std::size_t bytes) const {
+  void begin_copy_in(void* to, const void* from, std::size_t bytes) const {
     const std::lock_guard lock(mutex_);
     if (!is_pinned(static_cast<const std::byte*>(from), bytes)) ++pageable_copies;
-    begun_[number].push_back({to, from, bytes});
+    ++copies_begun;
+    begun_[to] = {to, from, bytes};
   }
-  void await_copies(std::size_t number, int /*thread*/) const {
+  void await_copy(const void* to, int /*thread*/) const {
     const std::lock_guard lock(mutex_);
-    for (const Copy& copy : begun_[number]) copy_in(copy.to, copy.from, copy.bytes);
-    begun_[number].clear();
+    const auto begun = begun_.find(to);
+    if (begun == begun_.end()) return;
+    copy_in(begun->second.to, begun->second.from, begun->second.bytes);
+    begun_.erase(begun);
   }
   std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const {
     const auto memory = host().allocate(bytes);
@@ -129,6 +132,7 @@ class GpuDouble {
   // Copies that were begun of other memory than allocate_on_host's, of all doubles: a GPU does not do them
   // beside the host.
   static inline std::atomic<int> pageable_copies = 0;
+  static inline std::atomic<int> copies_begun = 0;
 
  private:
   struct Copy {
@@ -144,7 +148,7 @@ class GpuDouble {
   }
 
   mutable std::mutex mutex_;
-  mutable std::map<std::size_t, std::vector<Copy>> begun_;
+  mutable std::map<const void*, Copy> begun_;  // by where to
   mutable std::map<const std::byte*, std::size_t> pinned_;
   mutable GuardedMemory memory_;
   GuardedThreads threads_;

@@ -9,8 +9,7 @@ void LoadedBatch::lay_out(std::int64_t step, const ShardLayout& layout, std::int
                           std::int64_t elements) {
   step_ = step;
   elements_ = static_cast<std::size_t>(elements);
-  input_.global = global;
-  input_.shards.clear();
+  input_ = {.global = global, .shards = {}};
   places_.clear();
 
   std::size_t bytes = 0;
@@ -46,6 +45,12 @@ std::span<float> LoadedBatch::image(std::size_t shard, std::int64_t sample) {
 
 std::int32_t& LoadedBatch::label(std::size_t shard, std::int64_t sample) {
   return labels_[places_[shard].first_label + static_cast<std::size_t>(sample)];
+}
+
+void LoadedBatch::bring() {
+  if (!device_ || device_->is_host()) return;
+  if (!there_) there_.emplace(*device_);
+  input_ = there_->bring(input_, static_cast<std::int64_t>(elements_));
 }
 
 }  // namespace lockstep

@@ -3,16 +3,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "comm/tree/shard_layout.h"
 #include "layers/model/batch.h"
+#include "layers/model/batch_on_device.h"
 
 namespace lockstep {
-
-class Device;
 
 // One worker's part of a global batch, on memory of its own: each own shard's images start on 64 bytes.
 class LoadedBatch {
@@ -29,6 +29,8 @@ class LoadedBatch {
   // Where sample `sample` of the own shard number `shard` (0: the worker's first) goes.
   std::span<float> image(std::size_t shard, std::int64_t sample);
   std::int32_t& label(std::size_t shard, std::int64_t sample);
+  // Begins to bring what has been read to the device: `input` is there from now on, until the next `lay_out`.
+  void bring();
 
  private:
   BatchInput input_;
@@ -43,7 +45,8 @@ class LoadedBatch {
   struct Place {
     std::size_t first_value, first_label;  // of all images and labels
   };
-  std::vector<Place> places_;  // of each own shard
+  std::vector<Place> places_;           // of each own shard
+  std::optional<BatchOnDevice> there_;  // last, so that it goes before the memory that it copies from
 };
 
 }  // namespace lockstep

@@ -111,6 +111,24 @@ struct Reading {
 
   bool complete() const { return done == samples.size(); }
 
+  void finish(std::size_t sample, const std::exception_ptr& its_failure) {
+    if (its_failure && sample < failed) {
+      failed = sample;
+      failure = its_failure;
+    }
+    // While the batch before it is used, so that no step waits for its images.
+    if (done + 1 == samples.size() && !failure) bring();
+    ++done;
+  }
+
+  void bring() {
+    try {
+      batch.bring();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+
   void begin(Source& source, std::int64_t step, const ShardLayout& layout) {
     taken = done = 0;
     samples.clear();
@@ -220,13 +238,8 @@ class Loader::Reader {
 
   void finish(const Task& task, const std::exception_ptr& failure) {
     const std::lock_guard lock(mutex_);
-    Reading& reading = *task.reading;
-    ++reading.done;
-    if (failure && task.sample < reading.failed) {
-      reading.failed = task.sample;
-      reading.failure = failure;
-    }
-    if (reading.complete()) changed_.notify_all();
+    task.reading->finish(task.sample, failure);
+    if (task.reading->complete()) changed_.notify_all();
   }
 
   std::unique_ptr<Source> source_;

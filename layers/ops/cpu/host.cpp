@@ -27,10 +27,10 @@ class Host final : public Device {
   }
   void copy_in(void* to, const void* from, std::size_t bytes) const override { copy_bytes(to, from, bytes); }
   void copy_out(void* to, const void* from, std::size_t bytes) const override { copy_bytes(to, from, bytes); }
-  void begin_copy_in(std::size_t /*number*/, void* to, const void* from, std::size_t bytes) const override {
+  void begin_copy_in(void* to, const void* from, std::size_t bytes) const override {
     copy_bytes(to, from, bytes);
   }
-  void await_copies(std::size_t /*number*/, int /*thread*/) const override {}
+  void await_copy(const void* /*to*/, int /*thread*/) const override {}
   std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const override { return allocate(bytes); }
   void enter() const override {}
   void wait() const override {}

@@ -33,10 +33,10 @@ class Operations final : public lockstep::Device {
   void copy_out(void* to, const void* from, std::size_t bytes) const override {
     if (bytes > 0) machine_->copy_out(to, from, bytes);
   }
-  void begin_copy_in(std::size_t number, void* to, const void* from, std::size_t bytes) const override {
-    if (bytes > 0) machine_->begin_copy_in(number, to, from, bytes);
+  void begin_copy_in(void* to, const void* from, std::size_t bytes) const override {
+    if (bytes > 0) machine_->begin_copy_in(to, from, bytes);
   }
-  void await_copies(std::size_t number, int thread) const override { machine_->await_copies(number, thread); }
+  void await_copy(const void* to, int thread) const override { machine_->await_copy(to, thread); }
   std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const override {
     return machine_->allocate_on_host(bytes);
   }

@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <map>
+#include <new>
 #include <ostream>
 #include <stdexcept>
 #include <thread>
 #include <tuple>
 
 #include "layers/tensor/buffer.h"
+#include "tests/support/gpu_double.h"
 #include "tests/unit/data/fixtures.h"
 #include "trainer/data/sampler.h"
 
@@ -39,22 +42,37 @@ struct Sample {
 // (step, position in the global batch) → the sample there.
 using Samples = std::map<std::tuple<std::int64_t, std::int64_t>, Sample>;
 
-// Adds what one worker loads; a position that somebody has loaded before is a failure.
-void collect(Loader loader, Samples& samples) {
-  while (const LoadedBatch* batch = loader.next()) {
-    for (const ShardInput& shard : batch->input().shards) {
-      ASSERT_EQ(std::ssize(shard.labels), shard.samples);
-      for (std::int64_t i = 0; i < shard.samples; ++i) {
-        const float* image = shard.images + i * shape.elements();
-        const bool added =
-            samples
-                .emplace(std::tuple{batch->step(), shard.first_sample + i},
-                         Sample{{image, image + shape.elements()}, shard.labels[static_cast<std::size_t>(i)]})
-                .second;
-        ASSERT_TRUE(added) << "step " << batch->step() << ", position " << shard.first_sample + i;
-      }
+// The samples of a shard; device: where they are.
+std::vector<Sample> samples_of(const ShardInput& shard, const Device& device) {
+  std::vector<std::int32_t> labels(shard.labels.size());
+  device.await_copy(shard.labels.data(), 0);
+  device.copy_out(labels.data(), shard.labels.data(), shard.labels.size_bytes());
+  device.await_copy(shard.images, 0);
+  std::vector<Sample> samples;
+  for (const std::int32_t label : labels) {
+    const float* const image = shard.images + std::ssize(samples) * shape.elements();
+    samples.push_back({std::vector<float>(static_cast<std::size_t>(shape.elements())), label});
+    device.copy_out(samples.back().image.data(), image, samples.back().image.size() * sizeof(float));
+  }
+  return samples;
+}
+
+// Adds a batch; a position that somebody has loaded before is a failure.
+void collect(const LoadedBatch& batch, Samples& samples, const Device& device = host()) {
+  for (const ShardInput& shard : batch.input().shards) {
+    ASSERT_EQ(std::ssize(shard.labels), shard.samples);
+    std::int64_t position = shard.first_sample;
+    for (Sample& sample : samples_of(shard, device)) {
+      ASSERT_TRUE(samples.emplace(std::tuple{batch.step(), position}, std::move(sample)).second)
+          << "step " << batch.step() << ", position " << position;
+      ++position;
     }
   }
+}
+
+// Adds what one worker loads.
+void collect(Loader loader, Samples& samples) {
+  while (const LoadedBatch* batch = loader.next()) collect(*batch, samples);
 }
 
 struct Case {
@@ -93,6 +111,33 @@ Samples compute_training(const Case& of, std::int64_t first_step, std::int64_t l
     }
   }
   return samples;
+}
+
+TEST(Loader, BringsABatchToTheDeviceWhileTheOneBeforeIsUsed) {
+  const Case of{.size = 24, .global = 8, .shards = 4};
+  const auto device = test::gpu_double();
+  test::GpuDouble::copies_begun = 0;
+  Loader loader = Loader::training(dataset_of(of.size), augmenting(), {of.shards, 1, 0}, seed, of.global,
+                                   false, 0, 3, 2, device);
+  constexpr int copies_a_batch = 2 * 4;  // images and labels of a shard each
+  Samples samples;
+  for (int batches = 2; const LoadedBatch* batch = loader.next(); batches = std::min(batches + 1, 3)) {
+    const auto begun = std::chrono::steady_clock::now();
+    while (test::GpuDouble::copies_begun < batches * copies_a_batch) {
+      ASSERT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(20)) << samples.size();
+      std::this_thread::yield();
+    }
+    EXPECT_TRUE(batch->input().on_device);
+    collect(*batch, samples, *device);
+  }
+  EXPECT_TRUE(samples == compute_training(of, 0, 3));
+}
+
+TEST(Loader, TellsWhereTheDeviceHasNoRoomForABatch) {
+  const auto device = test::gpu_double();
+  const auto all = device->allocate(test::GuardedMemory::capacity);
+  Loader loader = Loader::training(dataset_of(24), augmenting(), {4, 1, 0}, seed, 8, false, 0, 3, 1, device);
+  EXPECT_THROW(loader.next(), std::bad_alloc);
 }
 
 class LoaderCases : public ::testing::TestWithParam<Case> {};

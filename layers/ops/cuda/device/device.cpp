@@ -121,16 +121,16 @@ void Device::copy_out(void* to, const void* from, std::size_t bytes) const {
   runner(0).wait();
 }
 
-void Device::begin_copy_in(std::size_t number, void* to, const void* from, std::size_t bytes) const {
+void Device::begin_copy_in(void* to, const void* from, std::size_t bytes) const {
   make_current();
   const std::lock_guard lock(begun_mutex_);
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, copies_->get()), "copying to the GPU");
-  copies_->record(begun_[number]);
+  copies_->record(begun_[to]);
 }
 
-void Device::await_copies(std::size_t number, int thread) const {
+void Device::await_copy(const void* to, int thread) const {
   const std::lock_guard lock(begun_mutex_);
-  const auto begun = begun_.find(number);
+  const auto begun = begun_.find(to);
   if (begun != begun_.end()) runner(thread).wait_for(begun->second);
 }
 

@@ -50,8 +50,8 @@ class Device {
   void copy_in(void* to, const void* from, std::size_t bytes) const;
   void copy_out(void* to, const void* from, std::size_t bytes) const;
   // In a stream of their own, which a thread's stream waits for.
-  void begin_copy_in(std::size_t number, void* to, const void* from, std::size_t bytes) const;
-  void await_copies(std::size_t number, int thread) const;
+  void begin_copy_in(void* to, const void* from, std::size_t bytes) const;
+  void await_copy(const void* to, int thread) const;
   // Pinned, zeroed. Throws std::bad_alloc.
   std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const;
 
@@ -77,7 +77,7 @@ class Device {
   std::vector<Lane> lanes_;
   std::optional<Stream> copies_;
   mutable std::mutex begun_mutex_;
-  mutable std::map<std::size_t, Event> begun_;  // copies, by number
+  mutable std::map<const void*, Event> begun_;  // copies, by where to
 };
 
 }  // namespace lockstep::cuda
