@@ -8,7 +8,8 @@ over the same link: exchanging alone. A step cannot take less than the larger of
 as medians with the least and the greatest. Last, a few steps of a training are traced, and what workers waited for
 gradients is taken from there.
 
-    scripts/bench_two_hosts.py [--model NAME] [--batch IMAGES A WORKER] [--rate 1gbit] [--rounds N] [--trace FILE] [--json]
+    scripts/bench_two_hosts.py [--model NAME] [--batch IMAGES A WORKER] [--side PIXELS] [--rate 1gbit] [--rounds N]
+                               [--set KEY=VALUE]... [--trace FILE] [--json]
 """
 
 import argparse
@@ -34,17 +35,22 @@ model: {{name: {model}}}
 batch: {{global: {images}, shards: 8}}
 data:
   dataset: synthetic
-  synthetic: {{samples: {samples}, test_samples: {images}, height: 224, width: 224, channels: 3, classes: 1000}}
+  synthetic: {{samples: {samples}, test_samples: {images}, height: {side}, width: {side}, channels: 3, classes: 1000}}
 schedule: {{steps: {steps}}}
 evaluation: {{batch: {images}}}
 """
 
 
-def settings(options, workers):
-    """Of a step on images of the size that the model is made for."""
-    given = [f"model.name={options.model}", f"batch.global={options.batch * workers}", f"batch.shards={4 * workers}",
-             *options.set]
-    return [word for setting in given for word in ("--set", setting)]
+def write_config(options, file):
+    """What all parts of the measurement are given."""
+    images = options.batch * 2
+    file.write_text(CONFIG.format(model=options.model, run=file.parent / "run", images=images, side=options.side,
+                                  samples=images * TRACED_STEPS, steps=TRACED_STEPS))
+    given = [word for setting in options.set for word in ("--set", setting)]
+    whole = subprocess.run([LOCKSTEP, "config", file, *given], stdout=subprocess.PIPE, text=True, check=False)
+    if whole.returncode != 0:
+        sys.exit(whole.returncode)
+    file.write_text(whole.stdout)
 
 
 def last_object(said):
@@ -75,13 +81,14 @@ class Link:
             sys.exit(f"code {process.returncode} from {' '.join(process.args)}")
         return said
 
-    def step(self, options):
-        told = last_object(self.over_both("bench", "step", "--json", *settings(options, 2)))
+    def step(self, config):
+        told = last_object(self.over_both("bench", "step", config, "--json"))
         return told["batch"] / told["images_per_s"]
 
-    def computing(self, options):
+    def computing(self, options, config):
         """On the slower of the two, which share what both hosts have of memory."""
-        command = [LOCKSTEP, "bench", "step", "--json", *settings(options, 1)]
+        command = [LOCKSTEP, "bench", "step", config, "--json", "--set", f"batch.global={options.batch}",
+                   "--set", "batch.shards=4"]
         alone = [self.start(host, ["taskset", "--cpu-list", str(core), *command])
                  for core, host in zip(sorted(os.sched_getaffinity(0)), self.hosts)]
         told = [last_object(self.answer(process)) for process in alone]
@@ -116,8 +123,8 @@ def summary(values):
 
 def measure(link, options, config):
     size = gradient_bytes(config)
-    rounds = [{"step": link.step(options), "computing": link.computing(options), "exchanging": link.exchanging(size)}
-              for _ in range(options.rounds)]
+    rounds = [{"step": link.step(config), "computing": link.computing(options, config),
+               "exchanging": link.exchanging(size)} for _ in range(options.rounds)]
     for each in rounds:
         longest, shortest = sorted([each["computing"], each["exchanging"]], reverse=True)
         each["ratio"] = each["step"] / longest
@@ -148,6 +155,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--batch", type=int, default=16, metavar="IMAGES", help="a worker (default 16)")
+    parser.add_argument("--side", type=int, default=224, metavar="PIXELS", help="of an image (default 224)")
     parser.add_argument("--rate", default="1gbit", help="of the link, as tc writes it (default 1gbit)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for lockstep")
@@ -158,8 +166,7 @@ def main():
         sys.exit(f"two hosts cannot be had: {reason}")
     with tempfile.TemporaryDirectory() as folder, TwoHosts() as hosts:
         config = Path(folder) / "config.yaml"
-        config.write_text(CONFIG.format(model=options.model, run=Path(folder) / "run", images=options.batch * 2,
-                                        samples=options.batch * 2 * TRACED_STEPS, steps=TRACED_STEPS))
+        write_config(options, config)
         told = measure(Link(hosts, options.rate), options, config)
     print(json.dumps(told) if options.json else describe(told))
 
