@@ -132,7 +132,7 @@ class GpuDouble {
   // Copies that were begun of other memory than allocate_on_host's, of all doubles: a GPU does not do them
   // beside the host.
   static inline std::atomic<int> pageable_copies = 0;
-  static inline std::atomic<int> copies_begun = 0;
+  static inline std::atomic<int> copies_begun = 0;  // of all doubles
 
  private:
   struct Copy {

@@ -48,7 +48,7 @@ std::int32_t& LoadedBatch::label(std::size_t shard, std::int64_t sample) {
 }
 
 void LoadedBatch::bring() {
-  if (!device_ || device_->is_host()) return;
+  if (!device_) return;
   if (!there_) there_.emplace(*device_);
   input_ = there_->bring(input_, static_cast<std::int64_t>(elements_));
 }

@@ -116,9 +116,9 @@ struct Reading {
       failed = sample;
       failure = its_failure;
     }
-    // While the batch before it is used, so that no step waits for its images.
-    if (done + 1 == samples.size() && !failure) bring();
     ++done;
+    // While the batch before it is used, so that no step waits for its images.
+    if (complete() && !failure) bring();
   }
 
   void bring() {
