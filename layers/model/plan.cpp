@@ -220,10 +220,11 @@ void Plan::train(const Training& training, const Loss& loss) {
   training.comm.set_phase(fmt::format("step {} forward", training.step + 1));
   for (const Segment& segment : program_.segments) {
     run_segment(run, segment);
-    fold_gradients(run, segment);
     if (segment.backward || segment.norm < 0)
       training.comm.set_phase(fmt::format("step {} backward", training.step + 1));
+    // Gradients that are sent first would be in the way of the statistics, for which everybody waits.
     if (segment.norm >= 0) meet(run, segment);
+    fold_gradients(run, segment);
   }
   if (program_.options.fixed_statistics && training.statistics.global()) {
     for (const int norm : norm_numbers_) {
@@ -366,12 +367,13 @@ void Plan::run_segment(Run& run, const Segment& segment) {
       device_.await_copy(run.shards[shard].labels.data(), thread);
     }
     for (int action = segment.begin; action < segment.end; ++action) {
+      // Before and not behind it: what this sends is then on its way while the action computes.
+      if (run.training != nullptr && thread == 0) run.training->reducer.progress();
       {
         const TraceSpan span = traced(trace, action, shard, thread);
         execute(run, program_.actions[index(action)], shard, thread);
       }
       alive();
-      if (run.training != nullptr && thread == 0) run.training->reducer.progress();
     }
   });
   device_.wait();

@@ -2,7 +2,8 @@
 // from the plan that training itself runs. Usage: simulate_plan MODEL SIDE CHANNELS CLASSES. A line each:
 //   tensor FLOATS         of the gradient arena, in its order
 //   compute SHARE         an operation: its part of the step's time, by multiplications; the shares add up to
-//   1 ready TENSOR          its gradient is final statistics DOUBLES    an exchange of so many values a node
+//   statistics DOUBLES    an exchange of so many values a node
+//   ready TENSOR          its gradient is final
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -52,10 +53,11 @@ void print_plan(const Graph& graph) {
       const Range range = parameters.of(*op_of(action).layer);
       for (std::int64_t tensor = range.begin; tensor < range.end; ++tensor) ready.push_back(tensor);
     }
+    if (segment.norm >= 0) {
+      const Layer& norm = *program.ops[static_cast<std::size_t>(segment.norm)].layer;
+      fmt::print("statistics {}\n", 2 * norm.output().channels);
+    }
     for (const std::int64_t tensor : ready) fmt::print("ready {}\n", tensor);
-    if (segment.norm < 0) continue;
-    const Layer& norm = *program.ops[static_cast<std::size_t>(segment.norm)].layer;
-    fmt::print("statistics {}\n", 2 * norm.output().channels);
   }
 }
 
