@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "comm/gradients/buckets.h"
+#include "comm/gradients/window.h"
 #include "comm/tree/fixed_tree.h"
 
 namespace lockstep {
@@ -47,7 +48,8 @@ GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, 
       options_(options),
       memory_(options.memory == nullptr ? own_memory_ : *options.memory),
       nodes_(maximal_subtrees({0, layout.shards()}, layout.block())),
-      rounds_(plan_rounds(layout, options.most_at_once)) {
+      rounds_(plan_rounds(layout, options.most_at_once)),
+      window_(options.window) {
   for (const Range elements : plan_buckets(tensors_, options_.bucket_bytes / sizeof(float))) {
     Bucket& bucket = buckets_.emplace_back();
     bucket.name = fmt::format("gradients [{}, {})", elements.begin, elements.end);
@@ -77,6 +79,7 @@ void GradientReducer::begin(std::span<float* const> arenas, float* out, std::int
     bucket.scatters_started = bucket.folded = bucket.gathers_started = bucket.gathered = 0;
   }
   overlaps_ = options_.overlap && overlap;
+  begun_ = Clock::now();
   ready_tensors_ = released_ = scattered_ = folded_ = gathering_ = gathered_ = 0;
 }
 
@@ -102,6 +105,7 @@ void GradientReducer::finish() {
     throw std::logic_error(
         fmt::format("{} of {} gradient tensors are ready", ready_tensors_, tensors_.size()));
   }
+  const auto waits_from = Clock::now();
   released_ = buckets_.size();
   start_scatters();
   while (advance_scatter(true)) {
@@ -110,12 +114,18 @@ void GradientReducer::finish() {
   }
   while (advance_gather(true)) {
   }
+  if (!overlaps_ || buckets_.empty()) return;
+  const auto now = Clock::now();
+  const double waited = std::chrono::duration<double>(now - waits_from) / (now - begun_);
+  window_ = next_window(window_, buckets_.size(), waited);
 }
 
 // Starts whatever may start. A round follows the fold of the one before; a bucket's first follows the start
-// of the last one of the bucket before it, so that all workers start the same ones in the same order.
+// of the last one of the bucket before it, so that all workers start the same ones in the same order. Once
+// all are released, no statistics follow that they could be in the way of.
 void GradientReducer::start_scatters() {
-  for (; scattered_ < released_; ++scattered_) {
+  const bool all = released_ == buckets_.size();
+  for (; scattered_ < released_ && (all || scattered_ - gathered_ < window_); ++scattered_) {
     Bucket& bucket = buckets_[scattered_];
     if (bucket.scatters_started == bucket.folded) scatter(bucket, bucket.scatters_started++);
     if (bucket.scatters_started < rounds_.size()) return;
@@ -130,11 +140,12 @@ void GradientReducer::start_gathers() {
   }
 }
 
-// Ends a round of the first bucket that is not summed yet. False where there is none, or it is not to be
+// Ends a round of the first bucket that is not summed yet. False where none is under way, or it is not to be
 // waited for.
 bool GradientReducer::advance_scatter(bool waits) {
   if (folded_ == released_) return false;
   Bucket& bucket = buckets_[folded_];
+  if (bucket.scatters_started == bucket.folded) return false;
   if (waits) bucket.scatter.wait();
   if (!bucket.scatter.test()) return false;
   fold(bucket, bucket.folded++);
@@ -150,6 +161,7 @@ bool GradientReducer::advance_gather(bool waits) {
   if (waits) bucket.gather.wait();
   if (!bucket.gather.test()) return false;
   if (++bucket.gathered == rounds_.size()) ++gathered_;
+  start_scatters();
   start_gathers();
   return true;
 }

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -28,6 +30,9 @@ class GradientReducer {
     std::size_t short_bytes = 2 << 10;   // in slices where these are so short, and it is not
     bool overlap = true;                 // false: everything is sent in `finish`
     int most_at_once = 32;               // workers that meet; where there are more, in rounds (tree/rounds.h)
+    // Buckets that are under way at a time in the first step, while tensors are still to come; from then on
+    // it is next_window (window.h).
+    std::size_t window = std::numeric_limits<std::size_t>::max();
     // Where the arenas lie, as long as the reducer is; null: in this process's memory. A communicator has to
     // take such memory.
     const GradientMemory* memory = nullptr;
@@ -56,6 +61,7 @@ class GradientReducer {
   void finish();
 
  private:
+  using Clock = std::chrono::steady_clock;
   struct Bucket;
 
   bool goes_whole(std::size_t bytes) const;
@@ -79,12 +85,14 @@ class GradientReducer {
   std::vector<Range> nodes_;
   std::vector<Round> rounds_;
   std::vector<Bucket> buckets_;
+  std::size_t window_;
 
   // The step under way.
   std::vector<float*> arenas_;
   float* out_ = nullptr;
   std::int64_t present_ = 0;
   bool overlaps_ = true;
+  Clock::time_point begun_;
   std::size_t ready_tensors_ = 0;
   // Buckets go through these stages, each in index order, which is the same on all workers whatever finishes
   // first. How many are ready to go, had all scatters started, are folded, had all gathers started, are

@@ -340,6 +340,7 @@ inline void reducer_gives_the_bits_of_one_worker(Communicator& comm) {
     options.small_bytes =
         std::array<std::size_t, 3>{0, 2'000, 1 << 20}[static_cast<std::size_t>(random.integer(0, 2))];
     options.overlap = random.integer(0, 3) != 0;
+    options.window = std::array<std::size_t, 3>{1, 2, 1'000}[static_cast<std::size_t>(random.integer(0, 2))];
     if (in_rounds) options.most_at_once = trial % 4 == 0 ? 2 : 4;
     GradientReducer reducer(comm, ShardLayout(shards, comm.size(), comm.rank()), tensors, options);
     for (int step = 0; step < 3; ++step) {

@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "comm/gradients/buckets.h"
 #include "comm/gradients/reducer.h"
+#include "comm/gradients/window.h"
 #include "comm/single/single.h"
 #include "tests/support/run_workers.h"
 
@@ -95,6 +98,42 @@ TEST(Reducer, sends_nothing_before_the_end_of_a_step_that_is_not_to_overlap) {
     reducer.finish();
     EXPECT_THAT(arena, ElementsAre(3, 10));
   });
+}
+
+TEST(Window, is_halved_while_nobody_waits_and_doubled_where_they_do) {
+  EXPECT_EQ(next_window(12, 12, 0.001), 6);
+  EXPECT_EQ(next_window(1, 12, 0), 1);
+  EXPECT_EQ(next_window(3, 12, 0.01), 3);
+  EXPECT_EQ(next_window(3, 12, 0.02), 6);
+  EXPECT_EQ(next_window(8, 12, 1), 12);
+  EXPECT_EQ(next_window(std::numeric_limits<std::size_t>::max(), 12, 0.01), 12);
+}
+
+// How many of six buckets have been sent once five of them are ready, before anything was polled.
+std::size_t sent_at_once(std::size_t window) {
+  std::size_t sent = 0;
+  run_workers(2, [&](Communicator& comm) {
+    Trace trace(1, lane_count, 100);
+    comm.set_trace(&trace);
+    const std::vector<Range> tensors = {{0, 1}, {1, 2}, {2, 3}, {3, 4}, {4, 5}, {5, 6}};
+    GradientReducer reducer(comm, ShardLayout(2, 2, comm.rank()), tensors,
+                            {.bucket_bytes = sizeof(float), .window = window});
+    std::vector<float> arena(tensors.size(), 5);
+    reducer.begin(std::vector<float*>{arena.data()}, arena.data(), 2);
+    for (std::size_t tensor = 0; tensor < 5; ++tensor) reducer.ready(tensor);
+    if (comm.rank() == 0) sent = trace.threads().front().slices.size();
+    reducer.ready(5);
+    reducer.finish();
+    comm.set_trace(nullptr);
+    EXPECT_EQ(arena, std::vector<float>(tensors.size(), 10));
+  });
+  return sent;
+}
+
+TEST(Reducer, sends_no_more_buckets_at_once_than_its_window_has_while_others_are_to_come) {
+  EXPECT_EQ(sent_at_once(1), 1);
+  EXPECT_EQ(sent_at_once(3), 3);
+  EXPECT_EQ(sent_at_once(100), 5);
 }
 
 // Whether two workers sum so many bytes of fives in slices, which they then gather.
