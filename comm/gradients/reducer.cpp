@@ -122,7 +122,7 @@ void GradientReducer::finish() {
 
 // Starts whatever may start. A round follows the fold of the one before; a bucket's first follows the start
 // of the last one of the bucket before it, so that all workers start the same ones in the same order. Once
-// all are released, no statistics follow that they could be in the way of.
+// all are released backward is over, and nobody waits for anything else any more.
 void GradientReducer::start_scatters() {
   const bool all = released_ == buckets_.size();
   for (; scattered_ < released_ && (all || scattered_ - gathered_ < window_); ++scattered_) {

@@ -1,7 +1,7 @@
 // What a training step of a model exchanges, and when: written for the simulation (worker.cpp) to follow,
 // from the plan that training itself runs. Usage: simulate_plan MODEL SIDE CHANNELS CLASSES. A line each:
 //   tensor FLOATS         of the gradient arena, in its order
-//   compute SHARE         an operation: its part of the step's time, by multiplications; the shares add up to
+//   compute SHARE         an operation: its part of the step's time, by multiplications; all parts are 1
 //   statistics DOUBLES    an exchange of so many values a node
 //   ready TENSOR          its gradient is final
 #include <fmt/format.h>

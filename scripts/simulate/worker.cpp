@@ -84,10 +84,10 @@ class Worker {
       if (event.kind == Event::Kind::statistics) meet(event.what);
       if (event.kind == Event::Kind::ready) reducer_.ready(event.what);
       if (event.kind != Event::Kind::compute) continue;
-      simulated::compute(event.share * compute_seconds);
       simulated::only_look(true);
       reducer_.progress();
       simulated::only_look(false);
+      simulated::compute(event.share * compute_seconds);
     }
     reducer_.finish();
   }
