@@ -37,8 +37,30 @@ std::string_view name_of(Lane lane) {
   return "?";
 }
 
+std::string_view name_of(Collective kind) {
+  switch (kind) {
+    case Collective::none:
+      break;
+    case Collective::broadcast:
+      return "broadcast";
+    case Collective::all_gather:
+      return "all_gather";
+    case Collective::all_to_all:
+      return "all_to_all";
+    case Collective::exchange:
+      return "exchange";
+    case Collective::barrier:
+      return "barrier";
+    case Collective::connect:
+      return "connect";
+    case Collective::leave:
+      return "leave";
+  }
+  return "?";
+}
+
 std::string describe(const CallSite& call) {
-  return fmt::format("{} '{}' ({} #{}, {})", call.kind, call.name, name_of(call.lane), call.sequence,
+  return fmt::format("{} '{}' ({} #{}, {})", name_of(call.kind), call.name, name_of(call.lane), call.sequence,
                      call.phase);
 }
 
@@ -77,7 +99,7 @@ void Pending::wait() {
 void Pending::finished() {
   Trace* const trace = owner_->trace();
   if (trace == nullptr || site_.started == Clock::time_point()) return;
-  trace->add_collective(static_cast<int>(site_.lane), site_.name, site_.kind,
+  trace->add_collective(static_cast<int>(site_.lane), site_.name, name_of(site_.kind),
                         {.kind = "collective",
                          .number = static_cast<std::int64_t>(site_.sequence),
                          .begin = site_.started,
@@ -160,10 +182,9 @@ void Communicator::fail(const CallSite& call, std::string_view reason,
   throw CommError(fmt::format("rank {} of {}: {}: {}{}", rank_, size_, describe(call), reason, said));
 }
 
-CallSite Communicator::begin(std::string_view kind, Lane lane, std::string_view name,
-                             std::string_view element) {
+CallSite Communicator::begin(Collective kind, Lane lane, std::string_view name, ElementType element) {
   const auto sequence = sequence_[static_cast<std::size_t>(lane)]++;
-  CallSite call{std::string(kind), std::string(name), lane, sequence, phase_, std::string(element)};
+  CallSite call{kind, std::string(name), lane, sequence, phase_, element};
   if (trace_ != nullptr) call.started = Trace::Clock::now();
   alive_in(call);
   return call;

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "comm/base/element.h"
+#include "comm/base/element_type.h"
 #include "comm/base/error.h"
 #include "comm/trace/trace.h"
 
@@ -23,18 +23,31 @@ namespace lockstep {
 enum class Lane : std::uint8_t { statistics, scatter, gather };
 inline constexpr int lane_count = 3;
 
+// What workers do together; the last two are a transport's own.
+enum class Collective : std::uint8_t {
+  none,
+  broadcast,
+  all_gather,
+  all_to_all,
+  exchange,
+  barrier,
+  connect,
+  leave
+};
+
 // What is under way: what all workers must call alike, and where this one stands, for messages.
 struct CallSite {
-  std::string kind;
+  Collective kind = Collective::none;
   std::string name;
   Lane lane = Lane::statistics;
   std::uint64_t sequence = 0;  // of its lane, so that all workers mean the same collective by it
   std::string phase;
-  std::string element;                 // type of the elements
+  ElementType element = ElementType::nothing;
   Trace::Clock::time_point started{};  // where there is a trace
 };
 
 std::string_view name_of(Lane lane);
+std::string_view name_of(Collective kind);
 
 // "all_gather 'bn1 moments' (statistics #42, step 7 forward)"
 std::string describe(const CallSite& call);
@@ -147,7 +160,7 @@ class Communicator {
   template <class T>
   [[nodiscard]] Pending broadcast(Lane lane, std::string_view name, std::span<T> data, int root) {
     check_root(name, root);
-    auto call = begin("broadcast", lane, name, element_name<T>());
+    auto call = begin(Collective::broadcast, lane, name, element_type<T>());
     auto operation = start_broadcast(call, std::as_writable_bytes(data), root);
     return {std::move(operation), this, std::move(call)};
   }
@@ -159,7 +172,7 @@ class Communicator {
                                    std::span<T> all, std::span<const std::size_t> counts) {
     check(name, counts, all.size());
     check_own(name, counts, mine.size());
-    auto call = begin("all_gather", lane, name, element_name<T>());
+    auto call = begin(Collective::all_gather, lane, name, element_type<T>());
     auto operation =
         start_all_gather(call, std::as_bytes(mine), std::as_writable_bytes(all), in_bytes(counts, sizeof(T)));
     return {std::move(operation), this, std::move(call)};
@@ -173,7 +186,7 @@ class Communicator {
     check(name, send_counts, send.size());
     check(name, receive_counts, receive.size());
     check_self(name, send_counts, receive_counts);
-    auto call = begin("all_to_all", lane, name, element_name<T>());
+    auto call = begin(Collective::all_to_all, lane, name, element_type<T>());
     auto operation = start_all_to_all(call, std::as_bytes(send), in_bytes(send_counts, sizeof(T)),
                                       std::as_writable_bytes(receive), in_bytes(receive_counts, sizeof(T)));
     return {std::move(operation), this, std::move(call)};
@@ -191,13 +204,13 @@ class Communicator {
     for (const auto& it : out) sends.push_back({it.to, std::as_bytes(it.data)});
     for (const auto& it : in) receives.push_back({it.from, std::as_writable_bytes(it.into)});
     check_others(name, sends, receives);
-    auto call = begin("exchange", lane, name, element_name<T>());
+    auto call = begin(Collective::exchange, lane, name, element_type<T>());
     auto operation = start_exchange(call, std::move(sends), std::move(receives));
     return {std::move(operation), this, std::move(call)};
   }
 
   [[nodiscard]] Pending barrier(Lane lane, std::string_view name) {
-    auto call = begin("barrier", lane, name, "nothing");
+    auto call = begin(Collective::barrier, lane, name, ElementType::nothing);
     auto operation = start_barrier(call);
     return {std::move(operation), this, std::move(call)};
   }
@@ -243,7 +256,7 @@ class Communicator {
 
   // "rank 1, rank 2"; "another worker" for none.
   std::string names_of(std::span<const int> ranks) const;
-  CallSite begin(std::string_view kind, Lane lane, std::string_view name, std::string_view element);
+  CallSite begin(Collective kind, Lane lane, std::string_view name, ElementType element);
   // These throw std::logic_error, naming the collective, where its arguments do not fit each other.
   void check(std::string_view name, std::span<const std::size_t> counts, std::size_t total) const;
   void check_own(std::string_view name, std::span<const std::size_t> counts, std::size_t mine) const;

@@ -157,7 +157,9 @@ class NcclCommunicator final : public Communicator {
     }
   }
 
-  CallSite connecting(Lane lane) const { return {"connect", "NCCL", lane, 0, phase(), "byte"}; }
+  CallSite connecting(Lane lane) const {
+    return {Collective::connect, "NCCL", lane, 0, phase(), ElementType::byte};
+  }
 
   // Rank 0 says whether GPUs may be shared.
   Choice choose_device(bool share) {
@@ -208,7 +210,7 @@ class NcclCommunicator final : public Communicator {
     try {
       for (const TransferLane& lane : lanes_) {
         library_->leave(lane.clique);
-        const CallSite call{"leave", "NCCL", Lane::statistics, 0, phase(), "nothing"};
+        const CallSite call{Collective::leave, "NCCL", Lane::statistics, 0, phase(), ElementType::nothing};
         Pending(std::make_unique<Settling>(*library_, lane.clique), this, call).wait();
       }
       return true;

@@ -25,8 +25,8 @@ void check_fit(int rank, const Contribution& mine, int other, const Contribution
   if (mine.call.kind != theirs.call.kind || mine.call.name != theirs.call.name ||
       mine.call.element != theirs.call.element) {
     throw CommError(fmt::format("fell out of step: rank {} started {} of {} where rank {} started {} of {}",
-                                rank, describe(mine.call), mine.call.element, other, describe(theirs.call),
-                                theirs.call.element));
+                                rank, describe(mine.call), name_of(mine.call.element), other,
+                                describe(theirs.call), name_of(theirs.call.element)));
   }
   check_sizes(rank, mine, other, theirs);
   check_sizes(other, theirs, rank, mine);

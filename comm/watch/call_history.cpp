@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <numeric>
 
@@ -51,12 +52,17 @@ std::vector<std::size_t> decode_sizes(std::string_view text) {
   return sizes;
 }
 
+template <class T>
+std::string encode_number(T value) {
+  return std::to_string(static_cast<std::uint64_t>(value));
+}
+
 std::string encode_call(const Call& call) {
   const CallSite& site = call.site;
   std::string text;
   for (const std::string& field :
-       {site.kind, site.name, std::to_string(static_cast<int>(site.lane)), std::to_string(site.sequence),
-        site.phase, site.element, encode_sizes(call.sends), encode_sizes(call.receives)}) {
+       {encode_number(site.kind), site.name, encode_number(site.lane), encode_number(site.sequence),
+        site.phase, encode_number(site.element), encode_sizes(call.sends), encode_sizes(call.receives)}) {
     text += field + between_fields;
   }
   return text + between_calls;
@@ -65,12 +71,12 @@ std::string encode_call(const Call& call) {
 Call decode_call(std::string_view text) {
   Call call;
   const auto next = [&] { return take(text, between_fields); };
-  call.site.kind = next();
+  call.site.kind = static_cast<Collective>(number(next()));
   call.site.name = next();
   call.site.lane = static_cast<Lane>(number(next()));
   call.site.sequence = number(next());
   call.site.phase = next();
-  call.site.element = next();
+  call.site.element = static_cast<ElementType>(number(next()));
   call.sends = decode_sizes(next());
   call.receives = decode_sizes(next());
   return call;
@@ -80,8 +86,8 @@ std::string with_sizes(const Call& call) {
   const auto sum = [](const auto& sizes) {
     return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
   };
-  return fmt::format("{} of {}, sending {} and receiving {} bytes", describe(call.site), call.site.element,
-                     sum(call.sends), sum(call.receives));
+  return fmt::format("{} of {}, sending {} and receiving {} bytes", describe(call.site),
+                     name_of(call.site.element), sum(call.sends), sum(call.receives));
 }
 
 // Where `from` does not send what `to` expects.
@@ -149,9 +155,9 @@ std::string who_is_missing(const CallSite& call, int asking, Told told, std::spa
 }  // namespace
 
 std::uint64_t order_key(const CallSite& site) {
-  std::uint64_t key = hash64(site.name, site.sequence);
-  key = hash64(site.kind, key);
-  return hash64(site.element, key);
+  const std::array<std::uint64_t, 3> numbers{static_cast<std::uint64_t>(site.kind),
+                                             static_cast<std::uint64_t>(site.element), site.sequence};
+  return hash64(site.name, hash64(std::as_bytes(std::span(numbers))));
 }
 
 void CallHistory::record(const CallSite& site, std::span<const std::size_t> sends,

@@ -60,7 +60,8 @@ std::string last_place() {
   const std::unique_lock lock(life().mutex, std::try_to_lock);
   if (!lock) return "an unknown phase";
   const auto place = fmt::format("phase '{}'", life().phase.empty() ? "launch" : life().phase);
-  return life().call.kind.empty() ? place : fmt::format("{}, behind {}", place, describe(life().call));
+  return life().call.kind == Collective::none ? place
+                                              : fmt::format("{}, behind {}", place, describe(life().call));
 }
 
 }  // namespace lockstep

@@ -11,9 +11,9 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-CallSite site(std::string name, std::uint64_t sequence, std::string kind = "all_gather",
+CallSite site(std::string name, std::uint64_t sequence, Collective kind = Collective::all_gather,
               Lane lane = Lane::statistics) {
-  return {std::move(kind), std::move(name), lane, sequence, "step 7 forward", "double"};
+  return {kind, std::move(name), lane, sequence, "step 7 forward", ElementType::f64};
 }
 
 using Sizes = std::vector<std::size_t>;
@@ -30,9 +30,9 @@ TEST(OrderKey, tells_what_must_be_called_alike_and_nothing_else) {
   const CallSite call = site("moments", 3);
   EXPECT_NE(order_key(call), order_key(site("sums", 3)));
   EXPECT_NE(order_key(call), order_key(site("moments", 4)));
-  EXPECT_NE(order_key(call), order_key(site("moments", 3, "all_to_all")));
+  EXPECT_NE(order_key(call), order_key(site("moments", 3, Collective::all_to_all)));
   CallSite other = call;
-  other.element = "float";
+  other.element = ElementType::f32;
   EXPECT_NE(order_key(call), order_key(other));
   other = call;
   other.phase = "elsewhere";
@@ -42,13 +42,13 @@ TEST(OrderKey, tells_what_must_be_called_alike_and_nothing_else) {
 TEST(CallHistory, is_read_as_it_was_written) {
   CallHistory written;
   written.record(site("first, 'odd' name", 41), Sizes{0, 8, 8, 8}, Sizes{16, 0, 0, 1'000'000});
-  written.record(site("second", 7, "all_to_all", Lane::gather), Sizes{}, Sizes{1});
+  written.record(site("second", 7, Collective::all_to_all, Lane::gather), Sizes{}, Sizes{1});
   const CallHistory read = CallHistory::decode(written.encode(10'000));
   ASSERT_EQ(read.calls().size(), 2U);
   const Call* call = read.at(Lane::statistics, 41);
   ASSERT_NE(call, nullptr);
   EXPECT_EQ(describe(call->site), "all_gather 'first, 'odd' name' (statistics #41, step 7 forward)");
-  EXPECT_EQ(call->site.element, "double");
+  EXPECT_EQ(call->site.element, ElementType::f64);
   EXPECT_EQ(call->sends, (Sizes{0, 8, 8, 8}));
   EXPECT_EQ(call->receives, (Sizes{16, 0, 0, 1'000'000}));
   EXPECT_NE(read.at(Lane::gather, 7), nullptr);
@@ -96,8 +96,8 @@ TEST(Verdict, names_the_first_of_several_contradictions) {
 
 TEST(Verdict, finds_a_contradiction_on_another_lane_than_the_one_that_waits) {
   const std::vector<std::optional<CallHistory>> told = {
-      history({site("moments", 4), site("bucket 1", 0, "all_to_all", Lane::scatter)}),
-      history({site("moments", 4), site("bucket 2", 0, "all_to_all", Lane::scatter)})};
+      history({site("moments", 4), site("bucket 1", 0, Collective::all_to_all, Lane::scatter)}),
+      history({site("moments", 4), site("bucket 2", 0, Collective::all_to_all, Lane::scatter)})};
   EXPECT_THAT(verdict(site("moments", 4), 1, told, names), HasSubstr("'bucket 2' (scatter #0"));
 }
 

@@ -36,7 +36,7 @@ class Countdown final : public Operation {
 constexpr int never = -1;
 
 CallSite call() {
-  return {"all_gather", "bn1 moments", Lane::statistics, 42, "step 7 forward", "double"};
+  return {Collective::all_gather, "bn1 moments", Lane::statistics, 42, "step 7 forward", ElementType::f64};
 }
 
 TEST(Pending, waits_until_the_operation_has_finished) {

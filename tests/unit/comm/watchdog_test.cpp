@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 CallSite call() {
-  return {"all_gather", "go on", Lane::statistics, 42, "step 7", "int64"};
+  return {Collective::all_gather, "go on", Lane::statistics, 42, "step 7", ElementType::i64};
 }
 
 void stand_still() {
