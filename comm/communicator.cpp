@@ -65,10 +65,7 @@ std::string describe(const CallSite& call) {
 }
 
 Pending::Pending(std::unique_ptr<Operation> operation, Communicator* owner, CallSite site)
-    : operation_(std::move(operation)),
-      owner_(owner),
-      site_(std::move(site)),
-      last_poll_(operation_ ? Clock::now() : Clock::time_point()) {
+    : operation_(std::move(operation)), owner_(owner), site_(std::move(site)) {
   if (!operation_) finished();
 }
 
@@ -111,7 +108,7 @@ void Pending::finished() {
 void Pending::count_waiting() {
   const std::chrono::milliseconds timeout = owner_->timeout();
   const auto now = Clock::now();
-  waited_ += std::min<Clock::duration>(now - last_poll_, std::max(timeout / 100, 50ms));
+  if (last_poll_) waited_ += std::min<Clock::duration>(now - *last_poll_, std::max(timeout / 100, 50ms));
   last_poll_ = now;
   if (waited_ >= listened_ + between_listening) {
     listened_ = waited_;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -104,7 +105,7 @@ class Pending {
   std::unique_ptr<Operation> operation_;
   Communicator* owner_ = nullptr;
   CallSite site_;
-  Clock::time_point last_poll_;
+  std::optional<Clock::time_point> last_poll_;  // that found it not finished
   Clock::duration waited_{};
   Clock::duration listened_{};  // waited_ when it last heard whether another worker is in trouble
   bool warned_ = false;
@@ -197,15 +198,13 @@ class Communicator {
   template <class T>
   [[nodiscard]] Pending exchange(Lane lane, std::string_view name, const std::vector<Outgoing<T>>& out,
                                  const std::vector<Incoming<T>>& in) {
-    std::vector<Outgoing<std::byte>> sends;
-    std::vector<Incoming<std::byte>> receives;
-    sends.reserve(out.size());
-    receives.reserve(in.size());
-    for (const auto& it : out) sends.push_back({it.to, std::as_bytes(it.data)});
-    for (const auto& it : in) receives.push_back({it.from, std::as_writable_bytes(it.into)});
-    check_others(name, sends, receives);
+    sends_.clear();
+    receives_.clear();
+    for (const auto& it : out) sends_.push_back({it.to, std::as_bytes(it.data)});
+    for (const auto& it : in) receives_.push_back({it.from, std::as_writable_bytes(it.into)});
+    check_others(name, sends_, receives_);
     auto call = begin(Collective::exchange, lane, name, element_type<T>());
-    auto operation = start_exchange(call, std::move(sends), std::move(receives));
+    auto operation = start_exchange(call, sends_, receives_);
     return {std::move(operation), this, std::move(call)};
   }
 
@@ -232,8 +231,8 @@ class Communicator {
                                                       std::span<std::byte> receive,
                                                       std::vector<std::size_t> receive_byte_counts) = 0;
   virtual std::unique_ptr<Operation> start_exchange(const CallSite& call,
-                                                    std::vector<Outgoing<std::byte>> sends,
-                                                    std::vector<Incoming<std::byte>> receives) = 0;
+                                                    std::span<const Outgoing<std::byte>> sends,
+                                                    std::span<const Incoming<std::byte>> receives) = 0;
   virtual std::unique_ptr<Operation> start_barrier(const CallSite& call) = 0;
 
   // "rank 2", and what a transport knows of where that is.
@@ -274,6 +273,9 @@ class Communicator {
   std::string phase_ = "start";
   Trace* trace_ = nullptr;
   std::array<std::uint64_t, lane_count> sequence_{};
+  // Of the exchange that is being started; kept for their memory.
+  std::vector<Outgoing<std::byte>> sends_;
+  std::vector<Incoming<std::byte>> receives_;
 };
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -13,10 +14,11 @@ struct Traffic {
   std::vector<std::size_t> sends, receives;
 };
 
-Traffic no_traffic(const Communicator& comm);
+// used: whose memory it takes.
+Traffic no_traffic(const Communicator& comm, Traffic used = {});
 // Whatever way the data takes, it is the root's.
 Traffic traffic_of_broadcast(const Communicator& comm, int root, std::size_t bytes);
-Traffic traffic_of_exchange(const Communicator& comm, const std::vector<Outgoing<std::byte>>& sends,
-                            const std::vector<Incoming<std::byte>>& receives);
+Traffic traffic_of_exchange(const Communicator& comm, std::span<const Outgoing<std::byte>> sends,
+                            std::span<const Incoming<std::byte>> receives, Traffic used = {});
 
 }  // namespace lockstep

@@ -73,13 +73,13 @@ void GradientReducer::begin(std::span<float* const> arenas, float* out, std::int
                                        arenas.size(), nodes_.size(), present));
   }
   arenas_.assign(arenas.begin(), arenas.end());
-  out_ = out;
+  sum_ = out;
   present_ = present;
   for (Bucket& bucket : buckets_) {
     bucket.scatters_started = bucket.folded = bucket.gathers_started = bucket.gathered = 0;
   }
   overlaps_ = options_.overlap && overlap;
-  begun_ = Clock::now();
+  if (overlaps_) begun_ = Clock::now();
   ready_tensors_ = released_ = scattered_ = folded_ = gathering_ = gathered_ = 0;
 }
 
@@ -203,10 +203,10 @@ void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
   if (layout_.workers() == 1) return;
   const TraceSpan span(comm_.trace(), "reduce", bucket.name, "send");
   const Round& round = rounds_[number];
-  const std::size_t own_nodes = round.nodes(round.self, present_).size();
+  const std::size_t own_nodes = round.node_count(round.self, present_);
   const std::size_t count = length(bucket.ranges[number + 1]);
-  std::vector<Outgoing<float>> out;
-  std::vector<Incoming<float>> in;
+  out_.clear();
+  in_.clear();
   std::size_t sent = 0;
   float* place = bucket.received[number].get();
   for (std::size_t member = 0; member < round.members.size(); ++member) {
@@ -217,12 +217,12 @@ void GradientReducer::scatter(Bucket& bucket, std::size_t number) {
       bucket.own[number] = piece_for.data();
       continue;
     }
-    const std::span<float> received(place, round.nodes(member, present_).size() * count);
+    const std::span<float> received(place, round.node_count(member, present_) * count);
     place += received.size();
-    out.push_back({round.members[member].rank, piece_for});
-    in.push_back({round.members[member].rank, received});
+    out_.push_back({round.members[member].rank, piece_for});
+    in_.push_back({round.members[member].rank, received});
   }
-  bucket.scatter = comm_.exchange(Lane::scatter, bucket.name, out, in);
+  bucket.scatter = comm_.exchange(Lane::scatter, bucket.name, out_, in_);
 }
 
 // Piece by piece, in each the present nodes in order: as it lies in memory where there is one node.
@@ -230,7 +230,7 @@ std::span<float> GradientReducer::outgoing(Bucket& bucket, std::size_t number) c
   const Range range = bucket.ranges[number];
   if (number > 0) return {bucket.received[number - 1].get(), length(range)};
   const Round& round = rounds_.front();
-  const std::size_t own_nodes = round.nodes(round.self, present_).size();
+  const std::size_t own_nodes = round.node_count(round.self, present_);
   if (own_nodes <= 1)
     return {arenas_.empty() ? nullptr : arenas_[0] + range.begin, own_nodes * length(range)};
   const std::span<float> packed(bucket.packed.get(), own_nodes * length(range));
@@ -254,18 +254,18 @@ void GradientReducer::fold(Bucket& bucket, std::size_t number) {
   const bool last = number + 1 == rounds_.size();
   const Range tree = present_part(round.whole, present_);
   if (tree.empty()) return;
-  std::vector<Part<float>> parts;
+  parts_.clear();
   float* const received = layout_.workers() == 1 ? nullptr : bucket.received[number].get();
   float* others = received;
   for (std::size_t member = 0; member < round.members.size(); ++member) {
     float* own = bucket.own[number];
     float*& values = member == round.self ? own : others;
-    for (const Range node : round.nodes(member, present_)) {
-      parts.push_back({node, values});
+    round.each_node(member, present_, [&](Range node) {
+      parts_.push_back({node, values});
       values += length(range);
-    }
+    });
   }
-  memory_.fold(tree, parts, last ? out_ + range.begin : received, length(range));
+  memory_.fold(tree, parts_, last ? sum_ + range.begin : received, length(range));
 }
 
 // Brings the others of a round what this worker has the sum of.
@@ -274,16 +274,16 @@ void GradientReducer::gather(Bucket& bucket, std::size_t number) {
   const Round& round = rounds_[number];
   const auto sums = [&](std::size_t member) {
     const Range its = piece(bucket, round, bucket.ranges[number], member);
-    return std::span<float>(out_ + its.begin, length(its));
+    return std::span<float>(sum_ + its.begin, length(its));
   };
-  std::vector<Outgoing<float>> out;
-  std::vector<Incoming<float>> in;
+  out_.clear();
+  in_.clear();
   for (std::size_t member = 0; member < round.members.size(); ++member) {
     if (member == round.self) continue;
-    out.push_back({round.members[member].rank, sums(round.self)});
-    in.push_back({round.members[member].rank, sums(member)});
+    out_.push_back({round.members[member].rank, sums(round.self)});
+    in_.push_back({round.members[member].rank, sums(member)});
   }
-  bucket.gather = comm_.exchange(Lane::gather, bucket.name, out, in);
+  bucket.gather = comm_.exchange(Lane::gather, bucket.name, out_, in_);
 }
 
 }  // namespace lockstep

@@ -87,9 +87,14 @@ class GradientReducer {
   std::vector<Bucket> buckets_;
   std::size_t window_;
 
+  // Of the call that is being made; kept for their memory.
+  std::vector<Outgoing<float>> out_;
+  std::vector<Incoming<float>> in_;
+  std::vector<Part<float>> parts_;
+
   // The step under way.
   std::vector<float*> arenas_;
-  float* out_ = nullptr;
+  float* sum_ = nullptr;
   std::int64_t present_ = 0;
   bool overlaps_ = true;
   Clock::time_point begun_;

@@ -20,7 +20,7 @@ MessageLane::MessageLane() {
 void MessageLane::progress() {
   std::ranges::fill(waited_for_, 0);
   for (Exchange* exchange : under_way_) {
-    for (auto& receive : exchange->receives_) {
+    for (auto& receive : exchange->messages_.receives) {
       char& waited_for = waited_for_[static_cast<std::size_t>(receive.from)];
       if (receive.begun || waited_for != 0) continue;
       int found = 0;
@@ -36,36 +36,48 @@ void MessageLane::progress() {
   }
 }
 
+void Exchange::Messages::clear() {
+  receives.clear();
+  passed_on.clear();
+  sent.clear();
+  requests.clear();
+}
+
 Exchange::Exchange(MessageLane& lane, std::optional<int> tag, int& open)
     : lane_(lane), tag_(tag), open_(open) {
   ++open_;
   lane_.under_way_.push_back(this);
+  if (lane_.spare_.empty()) return;
+  messages_ = std::move(lane_.spare_.back());
+  lane_.spare_.pop_back();
 }
 
 Exchange::~Exchange() {
+  messages_.clear();
+  lane_.spare_.push_back(std::move(messages_));
   std::erase(lane_.under_way_, this);
 }
 
 void Exchange::receive(int from, std::span<std::byte> into) {
-  receives_.push_back({from, into});
-  if (!tag_) begin(receives_.back());
+  messages_.receives.push_back({from, into});
+  if (!tag_) begin(messages_.receives.back());
 }
 
 void Exchange::send(int to, std::span<const std::byte> data) {
-  sent_.push_back({to, requests_.size()});
-  MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
+  messages_.sent.push_back({to, messages_.requests.size()});
+  MPI_Request& request = messages_.requests.emplace_back(MPI_REQUEST_NULL);
   require(
       MPI_Isend(data.data(), as_int(data.size()), MPI_BYTE, to, tag_.value_or(0), lane_.comm(), &request));
 }
 
 void Exchange::pass_on(int to, std::span<const std::byte> data) {
-  passed_on_.push_back({to, data});
+  messages_.passed_on.push_back({to, data});
 }
 
 void Exchange::begin(Receive& receive) {
   receive.begun = true;
-  receive.request = requests_.size();
-  MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
+  receive.request = messages_.requests.size();
+  MPI_Request& request = messages_.requests.emplace_back(MPI_REQUEST_NULL);
   require(MPI_Irecv(receive.into.data(), as_int(receive.into.size()), MPI_BYTE, receive.from, MPI_ANY_TAG,
                     lane_.comm(), &request));
 }
@@ -86,11 +98,12 @@ void Exchange::check(const Receive& receive, const MPI_Status& status) const {
 bool Exchange::poll() {
   lane_.progress();
   int finished = 0;
-  require(MPI_Testall(as_int(requests_.size()), requests_.data(), &finished, MPI_STATUSES_IGNORE));
-  if (finished == 0 || std::ranges::any_of(receives_, [](const Receive& it) { return !it.begun; }))
+  require(MPI_Testall(as_int(messages_.requests.size()), messages_.requests.data(), &finished,
+                      MPI_STATUSES_IGNORE));
+  if (finished == 0 || std::ranges::any_of(messages_.receives, [](const Receive& it) { return !it.begun; }))
     return false;
-  if (!passed_on_.empty()) {
-    for (const Send& it : std::exchange(passed_on_, {})) send(it.to, it.data);
+  if (!messages_.passed_on.empty()) {
+    for (const Send& it : std::exchange(messages_.passed_on, {})) send(it.to, it.data);
     return false;
   }
   --open_;
@@ -99,13 +112,13 @@ bool Exchange::poll() {
 
 bool Exchange::done(std::size_t request) {
   int finished = 0;
-  return MPI_Request_get_status(requests_[request], &finished, MPI_STATUS_IGNORE) == MPI_SUCCESS &&
+  return MPI_Request_get_status(messages_.requests[request], &finished, MPI_STATUS_IGNORE) == MPI_SUCCESS &&
          finished != 0;
 }
 
 std::vector<int> Exchange::silent() {
   std::vector<int> ranks;
-  for (const Receive& it : receives_) {
+  for (const Receive& it : messages_.receives) {
     if (!it.begun || !done(it.request)) ranks.push_back(it.from);
   }
   std::ranges::sort(ranks);
@@ -115,7 +128,7 @@ std::vector<int> Exchange::silent() {
 std::vector<int> Exchange::missing() {
   std::vector<int> ranks = silent();
   if (!ranks.empty()) return ranks;
-  for (const Sent& it : sent_) {
+  for (const Sent& it : messages_.sent) {
     if (!done(it.request)) ranks.push_back(it.to);
   }
   std::ranges::sort(ranks);

@@ -12,31 +12,7 @@
 
 namespace lockstep {
 
-class Exchange;
-
-// A communicator of MPI and the exchanges under way on it, in the order in which they were started.
-//
-// Messages of a pair of workers keep their order, so the next one from a worker is that of its next
-// collective on this lane, whatever that is. Its tag and its length tell whether it is the one that is waited
-// for. They are looked at before it is received: Open MPI writes behind a buffer that is too small for a
-// large message.
-class MessageLane {
- public:
-  // Collective.
-  MessageLane();
-  void free() { MPI_Comm_free(&comm_); }
-
-  MPI_Comm comm() const { return comm_; }
-  // Receives what has come. Throws CommError where it belongs to something else.
-  void progress();
-
- private:
-  friend class Exchange;
-
-  MPI_Comm comm_ = MPI_COMM_NULL;
-  std::deque<Exchange*> under_way_;
-  std::vector<char> waited_for_;  // ranks of which an earlier exchange still waits for a message
-};
+class MessageLane;
 
 // One collective as messages between pairs of workers.
 //
@@ -73,6 +49,18 @@ class Exchange final : public Operation {
     int to;
     std::span<const std::byte> data;
   };
+  struct Sent {
+    int to;
+    std::size_t request;
+  };
+  struct Messages {
+    std::vector<Receive> receives;
+    std::vector<Send> passed_on;
+    std::vector<Sent> sent;
+    std::vector<MPI_Request> requests;  // null ones have finished
+
+    void clear();
+  };
 
   bool done(std::size_t request);
   void begin(Receive& receive);
@@ -81,14 +69,32 @@ class Exchange final : public Operation {
   MessageLane& lane_;
   std::optional<int> tag_;
   int& open_;
-  std::vector<Receive> receives_;
-  std::vector<Send> passed_on_;
-  struct Sent {
-    int to;
-    std::size_t request;
-  };
-  std::vector<Sent> sent_;
-  std::vector<MPI_Request> requests_;  // null ones have finished
+  Messages messages_;
+};
+
+// A communicator of MPI and the exchanges under way on it, in the order in which they were started.
+//
+// Messages of a pair of workers keep their order, so the next one from a worker is that of its next
+// collective on this lane, whatever that is. Its tag and its length tell whether it is the one that is waited
+// for. They are looked at before it is received: Open MPI writes behind a buffer that is too small for a
+// large message.
+class MessageLane {
+ public:
+  // Collective.
+  MessageLane();
+  void free() { MPI_Comm_free(&comm_); }
+
+  MPI_Comm comm() const { return comm_; }
+  // Receives what has come. Throws CommError where it belongs to something else.
+  void progress();
+
+ private:
+  friend class Exchange;
+
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  std::deque<Exchange*> under_way_;
+  std::vector<Exchange::Messages> spare_;  // empty, of exchanges that have ended: for their memory
+  std::vector<char> waited_for_;           // ranks of which an earlier exchange still waits for a message
 };
 
 }  // namespace lockstep

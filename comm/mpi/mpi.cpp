@@ -78,13 +78,6 @@ struct Descent {
   std::vector<int> children;
 };
 
-// Those to higher ranks first, so that not all send to the same one first.
-std::vector<Outgoing<std::byte>> beginning_behind(std::vector<Outgoing<std::byte>> sends, int rank) {
-  std::rotate(sends.begin(), std::ranges::upper_bound(sends, rank, {}, &Outgoing<std::byte>::to),
-              sends.end());
-  return sends;
-}
-
 class MpiCommunicator final : public Communicator {
  public:
   explicit MpiCommunicator(World world)
@@ -148,15 +141,19 @@ class MpiCommunicator final : public Communicator {
     });
   }
 
-  std::unique_ptr<Operation> start_exchange(const CallSite& call, std::vector<Outgoing<std::byte>> sends,
-                                            std::vector<Incoming<std::byte>> receives) override {
-    const Traffic traffic = traffic_of_exchange(*this, sends, receives);
-    return start(call, traffic.sends, traffic.receives, [&](Exchange& exchange) {
+  std::unique_ptr<Operation> start_exchange(const CallSite& call, std::span<const Outgoing<std::byte>> sends,
+                                            std::span<const Incoming<std::byte>> receives) override {
+    traffic_ = traffic_of_exchange(*this, sends, receives, std::move(traffic_));
+    return start(call, traffic_.sends, traffic_.receives, [&](Exchange& exchange) {
       for (const auto& it : receives) {
         if (!it.into.empty()) exchange.receive(it.from, it.into);
       }
-      for (const auto& it : beginning_behind(sends, rank())) {
-        if (!it.data.empty()) exchange.send(it.to, it.data);
+      // Those to higher ranks first, so that not all send to the same one first.
+      const auto behind = std::ranges::upper_bound(sends, rank(), {}, &Outgoing<std::byte>::to);
+      for (const auto part : {std::span(behind, sends.end()), std::span(sends.begin(), behind)}) {
+        for (const auto& it : part) {
+          if (!it.data.empty()) exchange.send(it.to, it.data);
+        }
       }
     });
   }
@@ -214,6 +211,7 @@ class MpiCommunicator final : public Communicator {
 
   int largest_tag_;
   std::vector<std::string> hosts_;
+  Traffic traffic_;  // of the exchange that is being started; kept for its memory
   CallHistory history_;
   Inquiry inquiry_;
   std::array<MessageLane, lane_count> lanes_;

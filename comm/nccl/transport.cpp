@@ -114,8 +114,8 @@ class NcclCommunicator final : public Communicator {
     });
   }
 
-  std::unique_ptr<Operation> start_exchange(const CallSite& call, std::vector<Outgoing<std::byte>> sends,
-                                            std::vector<Incoming<std::byte>> receives) override {
+  std::unique_ptr<Operation> start_exchange(const CallSite& call, std::span<const Outgoing<std::byte>> sends,
+                                            std::span<const Incoming<std::byte>> receives) override {
     const Traffic traffic = traffic_of_exchange(*this, sends, receives);
     return start(call, traffic.sends, traffic.receives, [&](Transfer& transfer) {
       for (const auto& it : sends) transfer.send(it.to, it.data);

@@ -32,8 +32,8 @@ class SingleCommunicator final : public Communicator {
     return nullptr;
   }
 
-  std::unique_ptr<Operation> start_exchange(const CallSite&, std::vector<Outgoing<std::byte>>,
-                                            std::vector<Incoming<std::byte>>) override {
+  std::unique_ptr<Operation> start_exchange(const CallSite&, std::span<const Outgoing<std::byte>>,
+                                            std::span<const Incoming<std::byte>>) override {
     return nullptr;
   }
 

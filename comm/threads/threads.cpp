@@ -75,8 +75,8 @@ class ThreadCommunicator final : public Communicator {
     return join({call, copy_of(send), std::move(send_byte_counts), std::move(receive_byte_counts)}, receive);
   }
 
-  std::unique_ptr<Operation> start_exchange(const CallSite& call, std::vector<Outgoing<std::byte>> sends,
-                                            std::vector<Incoming<std::byte>> receives) override {
+  std::unique_ptr<Operation> start_exchange(const CallSite& call, std::span<const Outgoing<std::byte>> sends,
+                                            std::span<const Incoming<std::byte>> receives) override {
     Contribution mine{call, {}, nothing(), nothing()};
     for (const auto& it : sends) {
       mine.payload.insert(mine.payload.end(), it.data.begin(), it.data.end());

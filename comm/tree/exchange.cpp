@@ -111,16 +111,16 @@ void TreeExchange::run_in_rounds(Communicator& comm, std::string_view name, std:
     std::vector<Part<double>> parts;
     std::vector<Outgoing<double>> out;
     std::vector<Incoming<double>> in;
-    const bool brings = !round.nodes(round.self, present).empty();
+    const bool brings = round.node_count(round.self, present) > 0;
     for (std::size_t member = 0; member < round.members.size(); ++member) {
       const int rank = round.members[member].rank;
       const auto place = std::span(all_).subspan(member * result.size(), result.size());
       const bool is_other = member != round.self;
       if (is_other && brings) out.push_back({rank, result});
-      for (const Range node : round.nodes(member, present)) {
+      round.each_node(member, present, [&](Range node) {
         parts.push_back({node, place.data()});
         if (is_other) in.push_back({rank, place});
-      }
+      });
     }
     std::ranges::copy(result, all_.begin() + static_cast<std::ptrdiff_t>(round.self * result.size()));
     comm.exchange(Lane::statistics, name, out, in).wait();

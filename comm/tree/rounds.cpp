@@ -4,8 +4,6 @@
 #include <bit>
 #include <numeric>
 
-#include "comm/tree/fixed_tree.h"
-
 namespace lockstep {
 
 namespace {
@@ -46,12 +44,10 @@ Round make_round(const ShardLayout& layout, int group, int groups) {
 
 }  // namespace
 
-std::vector<Range> Round::nodes(std::size_t member, std::int64_t present) const {
-  std::vector<Range> result;
-  for (const Range node : members[member].nodes) {
-    if (const Range left = present_part(node, present); !left.empty()) result.push_back(left);
-  }
-  return result;
+std::size_t Round::node_count(std::size_t member, std::int64_t present) const {
+  std::size_t count = 0;
+  each_node(member, present, [&](Range) { ++count; });
+  return count;
 }
 
 std::vector<Round> plan_rounds(const ShardLayout& layout, int most) {

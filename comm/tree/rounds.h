@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "comm/tree/fixed_tree.h"
 #include "comm/tree/shard_layout.h"
 
 namespace lockstep {
@@ -17,8 +18,14 @@ struct Round {
   std::size_t self = 0;         // its place there
   Range whole;
 
-  // Where no shard from `present` on has a sample.
-  std::vector<Range> nodes(std::size_t member, std::int64_t present) const;
+  // A member's nodes, where no shard from `present` on has a sample.
+  template <class Work>
+  void each_node(std::size_t member, std::int64_t present, const Work& work) const {
+    for (const Range node : members[member].nodes) {
+      if (const Range left = present_part(node, present); !left.empty()) work(left);
+    }
+  }
+  std::size_t node_count(std::size_t member, std::int64_t present) const;
 };
 
 // The rounds in which this worker meets others until it knows of all. Where all meet at once, each of W

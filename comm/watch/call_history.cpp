@@ -162,15 +162,15 @@ std::uint64_t order_key(const CallSite& site) {
 
 void CallHistory::record(const CallSite& site, std::span<const std::size_t> sends,
                          std::span<const std::size_t> receives) {
-  Call call;
-  if (calls_.size() == kept) {  // its memory is used again
-    call = std::move(calls_.back());
-    calls_.pop_back();
+  if (calls_.size() < kept) {
+    calls_.emplace_front();
+  } else {  // the oldest one's memory is used again
+    calls_.splice(calls_.begin(), calls_, std::prev(calls_.end()));
   }
+  Call& call = calls_.front();
   call.site = site;
   call.sends.assign(sends.begin(), sends.end());
   call.receives.assign(receives.begin(), receives.end());
-  calls_.push_front(std::move(call));
 }
 
 const Call* CallHistory::at(Lane lane, std::uint64_t sequence) const {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,7 +29,7 @@ class CallHistory {
   void record(const CallSite& site, std::span<const std::size_t> sends,
               std::span<const std::size_t> receives);
 
-  const std::deque<Call>& calls() const { return calls_; }
+  const std::list<Call>& calls() const { return calls_; }
   // The call at one place; null where it was not started, or too long ago.
   const Call* at(Lane lane, std::uint64_t sequence) const;
 
@@ -41,7 +41,7 @@ class CallHistory {
  private:
   static constexpr std::size_t kept = 64;  // more than run ahead of the others in one step
 
-  std::deque<Call> calls_;
+  std::list<Call> calls_;
 };
 
 // How the calls of two workers at one place contradict each other: both named, with who started which. Empty

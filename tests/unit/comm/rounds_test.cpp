@@ -59,9 +59,16 @@ TEST(Rounds, meet_neighbours_first_and_then_the_same_place_of_other_groups) {
   EXPECT_THAT(ranks(rounds[1]), ElementsAre(2, 6));
   EXPECT_EQ(rounds[1].self, 1U);
   EXPECT_EQ(rounds[1].whole, (Range{0, 16}));
-  EXPECT_THAT(rounds[1].nodes(0, 16), ElementsAre(Range{0, 8}));
-  EXPECT_THAT(rounds[1].nodes(1, 11), ElementsAre(Range{8, 11}));
-  EXPECT_THAT(rounds[1].nodes(1, 8), IsEmpty());
+  const auto nodes = [&](std::size_t member, std::int64_t present) {
+    std::vector<Range> result;
+    rounds[1].each_node(member, present, [&](Range node) { result.push_back(node); });
+    return result;
+  };
+  EXPECT_THAT(nodes(0, 16), ElementsAre(Range{0, 8}));
+  EXPECT_THAT(nodes(1, 11), ElementsAre(Range{8, 11}));
+  EXPECT_THAT(nodes(1, 8), IsEmpty());
+  EXPECT_EQ(rounds[1].node_count(1, 11), 1U);
+  EXPECT_EQ(rounds[1].node_count(1, 8), 0U);
 }
 
 // As many workers as meet in three rounds, of which the last ones may have no samples.

@@ -247,8 +247,8 @@ class Recorder final : public Communicator {
                                               std::vector<std::size_t>) override {
     throw std::logic_error("not expected");
   }
-  std::unique_ptr<Operation> start_exchange(const CallSite&, std::vector<Outgoing<std::byte>>,
-                                            std::vector<Incoming<std::byte>>) override {
+  std::unique_ptr<Operation> start_exchange(const CallSite&, std::span<const Outgoing<std::byte>>,
+                                            std::span<const Incoming<std::byte>>) override {
     throw std::logic_error("not expected");
   }
   std::unique_ptr<Operation> start_barrier(const CallSite&) override {
