@@ -23,7 +23,9 @@ int device_count() {
   return found ? count : 0;
 }
 
-Device::Lane::Lane() : workspace(cublas_workspace_bytes) {
+Device::Lane::Lane(const MemoryPool& pool)
+    : workspace(pool.take(cublas_workspace_bytes, stream.get()),
+                [in = stream.get()](std::byte* it) { MemoryPool::give_back(it, in); }) {
   cudnnHandle_t dnn = nullptr;
   check(cudnnCreate(&dnn), "starting it");
   cudnn.reset(dnn);
@@ -33,7 +35,7 @@ Device::Lane::Lane() : workspace(cublas_workspace_bytes) {
   check(cublasCreate(&blas), "starting it");
   cublas.reset(blas);
   check(cublasSetStream(blas, stream.get()), "choosing its stream");
-  check(cublasSetWorkspace(blas, workspace.data(), workspace.size()), "giving it memory");
+  check(cublasSetWorkspace(blas, workspace.get(), cublas_workspace_bytes), "giving it memory");
   check(cublasSetAtomicsMode(blas, CUBLAS_ATOMICS_NOT_ALLOWED), "forbidding it atomics");
   // By default it may add up parts of a product of bf16 in bf16.
   constexpr auto sums_in_fp32 =
@@ -47,7 +49,8 @@ Device::Device(const DeviceOptions& options) : options_(options) {
         fmt::format("there is no GPU {}: this process sees {}", options.index, device_count()));
   }
   make_current();
-  lanes_ = std::vector<Lane>(static_cast<std::size_t>(options.streams));
+  pool_.emplace(options.index);
+  for (int stream = 0; stream < options.streams; ++stream) lanes_.emplace_back(*pool_);
   copies_.emplace();
 }
 
@@ -96,17 +99,23 @@ std::size_t Device::free_bytes() const {
   std::size_t free = 0;
   std::size_t all = 0;
   check(cudaMemGetInfo(&free, &all), "asking for its free memory");
-  return free;
+  return free + pool_->spare_bytes();
 }
 
 std::shared_ptr<std::byte> Device::allocate(std::size_t bytes) const {
   make_current();
-  void* memory = nullptr;
-  check(cudaMalloc(&memory, bytes), fmt::format("taking {} bytes", bytes));
-  std::shared_ptr<std::byte> owner(static_cast<std::byte*>(memory), [](std::byte* it) { cudaFree(it); });
-  check(cudaMemsetAsync(memory, 0, bytes, runner(0).get()), "zeroing memory");
+  std::shared_ptr<std::byte> memory(pool_->take(bytes, runner(0).get()),
+                                    [this](std::byte* it) { give_back(it); });
+  check(cudaMemsetAsync(memory.get(), 0, bytes, runner(0).get()), "zeroing memory");
   runner(0).wait();
-  return owner;
+  return memory;
+}
+
+// Any stream may still be at work there.
+void Device::give_back(std::byte* memory) const {
+  for (const Lane& lane : lanes_) cudaStreamSynchronize(lane.stream.get());
+  cudaStreamSynchronize(copies_->get());
+  MemoryPool::give_back(memory, runner(0).get());
 }
 
 void Device::copy_in(void* to, const void* from, std::size_t bytes) const {

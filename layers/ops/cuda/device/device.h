@@ -43,6 +43,7 @@ class Device {
   std::string fingerprint() const;
   // Its UUID.
   std::string identity() const;
+  // Of its memory: what nobody has, and what its pool has to spare.
   std::size_t free_bytes() const;
   // Zeroed. Throws std::bad_alloc.
   std::shared_ptr<std::byte> allocate(std::size_t bytes) const;
@@ -65,15 +66,17 @@ class Device {
   // A stream with what runs in it alone.
   struct Lane {
     Stream stream;
-    DeviceBuffer workspace;  // cuBLAS': given and of fixed size, so that it chooses the same way every time
+    std::shared_ptr<std::byte> workspace;  // cuBLAS': given, so that it chooses the same way every time
     std::unique_ptr<std::remove_pointer_t<cudnnHandle_t>, DestroyCudnn> cudnn;
     std::unique_ptr<std::remove_pointer_t<cublasHandle_t>, DestroyCublas> cublas;
 
-    Lane();
+    explicit Lane(const MemoryPool& pool);
   };
   const Lane& lane(int thread) const { return lanes_.at(static_cast<std::size_t>(thread)); }
+  void give_back(std::byte* memory) const;
 
   DeviceOptions options_;
+  std::optional<MemoryPool> pool_;
   std::vector<Lane> lanes_;
   std::optional<Stream> copies_;
   mutable std::mutex begun_mutex_;

@@ -2,27 +2,42 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <limits>
+
 #include "layers/ops/cuda/device/check.h"
 
 namespace lockstep::cuda {
 
-DeviceBuffer::DeviceBuffer(std::size_t bytes) : size_(bytes) {
-  if (bytes == 0) return;
+MemoryPool::MemoryPool(int gpu) {
+  cudaMemPoolProps properties{};
+  properties.allocType = cudaMemAllocationTypePinned;
+  properties.location = {.type = cudaMemLocationTypeDevice, .id = gpu};
+  cudaMemPool_t pool = nullptr;
+  check(cudaMemPoolCreate(&pool, &properties), "making a pool of its memory");
+  pool_.reset(pool);
+  std::uint64_t kept = std::numeric_limits<std::uint64_t>::max();
+  check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept), "having it keep memory");
+}
+
+std::byte* MemoryPool::take(std::size_t bytes, cudaStream_t stream) const {
   void* memory = nullptr;
-  check(cudaMalloc(&memory, bytes), fmt::format("taking {} bytes", bytes));
-  memory_.reset(static_cast<std::byte*>(memory));
+  check(cudaMallocFromPoolAsync(&memory, bytes, pool_.get(), stream), fmt::format("taking {} bytes", bytes));
+  return static_cast<std::byte*>(memory);
 }
 
-void DeviceBuffer::Free::operator()(std::byte* memory) const {
-  cudaFree(memory);
+void MemoryPool::give_back(std::byte* memory, cudaStream_t stream) {
+  cudaFreeAsync(memory, stream);
 }
 
-void copy_to_device(std::byte* to, const void* from, std::size_t bytes) {
-  check(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), "copying to the GPU");
+std::size_t MemoryPool::spare_bytes() const {
+  return bytes_of(cudaMemPoolAttrReservedMemCurrent) - bytes_of(cudaMemPoolAttrUsedMemCurrent);
 }
 
-void copy_to_host(void* to, const std::byte* from, std::size_t bytes) {
-  check(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost), "copying from the GPU");
+std::size_t MemoryPool::bytes_of(cudaMemPoolAttr attribute) const {
+  std::uint64_t bytes = 0;
+  check(cudaMemPoolGetAttribute(pool_.get(), attribute, &bytes), "asking what its pool holds");
+  return bytes;
 }
 
 }  // namespace lockstep::cuda

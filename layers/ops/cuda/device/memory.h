@@ -1,30 +1,35 @@
 #pragma once
 
+#include <cuda_runtime_api.h>
+
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 
 namespace lockstep::cuda {
 
-// Owns memory of the current GPU that starts on 256 bytes; not zeroed. A plan makes one for all its
-// activations and cuts it as its memory map says. Throws std::bad_alloc.
-class DeviceBuffer {
+// Memory of one GPU for one Device. What is given back stays in the pool for what is taken next, until the
+// pool ends: asking the driver for memory makes the whole GPU wait. Other GPUs cannot reach it.
+class MemoryPool {
  public:
-  DeviceBuffer() = default;
-  explicit DeviceBuffer(std::size_t bytes);
+  // Throws std::runtime_error where the GPU or its driver has no pools.
+  explicit MemoryPool(int gpu);
 
-  std::byte* data() const { return memory_.get(); }
-  std::size_t size() const { return memory_ == nullptr ? 0 : size_; }  // bytes
+  // Memory that starts on 256 bytes, not zeroed, for what is put into `stream` from now on and for all that
+  // waits for that. Throws std::bad_alloc.
+  std::byte* take(std::size_t bytes, cudaStream_t stream) const;
+  // Once what is in `stream` now is done.
+  static void give_back(std::byte* memory, cudaStream_t stream);
+  // Bytes that the pool holds and nobody has.
+  std::size_t spare_bytes() const;
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const;
-  };
-  std::unique_ptr<std::byte, Free> memory_;
-  std::size_t size_ = 0;
-};
+  std::size_t bytes_of(cudaMemPoolAttr attribute) const;
 
-// Copies between the host and the current GPU, done when they return.
-void copy_to_device(std::byte* to, const void* from, std::size_t bytes);
-void copy_to_host(void* to, const std::byte* from, std::size_t bytes);
+  struct Destroy {
+    void operator()(cudaMemPool_t pool) const { cudaMemPoolDestroy(pool); }
+  };
+  std::unique_ptr<std::remove_pointer_t<cudaMemPool_t>, Destroy> pool_;
+};
 
 }  // namespace lockstep::cuda
