@@ -31,8 +31,8 @@ else
 fi
 cmake --preset release -DLOCKSTEP_TESTS=ON
 cmake --build --preset release
-# Many tests wait more than they compute.
-ctest --preset release -j "$(($(nproc) + 1))"
+# Tests wait more than they compute.
+ctest --preset release -j "$((2 * $(nproc)))"
 if $all; then
   make_newest_python
   skipped "all.newest.* are" "$(reason build/python_newest.missing)"
