@@ -32,16 +32,23 @@ foreach(library IN ITEMS cublas cudnn nccl nvrtc)
   find_library(LOCKSTEP_${library}_LIBRARY ${library} HINTS ${LOCKSTEP_CUDA_TOOLKIT}/lib64 REQUIRED)
   mark_as_advanced(LOCKSTEP_${library}_INCLUDE LOCKSTEP_${library}_LIBRARY)
 endforeach()
-find_path(LOCKSTEP_cudnn_frontend_INCLUDE cudnn_frontend.h HINTS ${LOCKSTEP_CUDA_TOOLKIT}/include REQUIRED) # headers alone
+# Headers alone; scripts/test.sh brings them where a toolkit has none.
+find_path(LOCKSTEP_cudnn_frontend_INCLUDE cudnn_frontend.h
+  HINTS ${LOCKSTEP_CUDA_TOOLKIT}/include ${PROJECT_SOURCE_DIR}/build/cudnn_frontend/include REQUIRED)
 mark_as_advanced(LOCKSTEP_cudnn_frontend_INCLUDE)
 
-# Gives a library of ours CUDA's runtime and these of NVIDIA's libraries. By their paths, so that an installed lockstep
-# needs no package of CMake to find them.
-function(link_nvidia target)
+# Gives a target of ours the headers of CUDA's runtime and of these of NVIDIA's libraries.
+function(include_nvidia target)
   target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
-  target_link_libraries(${target} PRIVATE ${CUDA_cudart_static_LIBRARY} rt dl)
   foreach(library IN LISTS ARGN)
     target_include_directories(${target} SYSTEM PRIVATE ${LOCKSTEP_${library}_INCLUDE})
+  endforeach()
+endfunction()
+
+# And the libraries themselves. By their paths, so that an installed lockstep needs no package of CMake to find them.
+function(link_nvidia target)
+  target_link_libraries(${target} PRIVATE ${CUDA_cudart_static_LIBRARY} rt dl)
+  foreach(library IN LISTS ARGN)
     target_link_libraries(${target} PRIVATE ${LOCKSTEP_${library}_LIBRARY})
   endforeach()
 endfunction()

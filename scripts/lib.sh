@@ -88,6 +88,15 @@ cuda_toolkit() {
   done
 }
 
+# Brings cudnn_frontend, headers that no installed toolkit has, to build/cudnn_frontend. Comes after make_python. A machine
+# without a way to PyPI does not get them.
+make_cudnn_frontend() {
+  [[ ! -e $1/include/cudnn_frontend.h && ! -e build/cudnn_frontend/include/cudnn_frontend.h ]] || return 0
+  build/python/bin/pip --disable-pip-version-check --quiet --retries 2 --timeout 20 install --no-compile --no-deps \
+    --require-hashes --only-binary :all: --target build/cudnn_frontend \
+    -r <(grep '^nvidia-cudnn-frontend=' scripts/packages/cuda.txt) || rm -rf build/cudnn_frontend
+}
+
 # What such a folder lacks of what the preset `cuda` needs; nothing where all of it is there.
 lack_of_cuda_toolkit() {
   [[ -n $1 ]] || {
@@ -98,7 +107,7 @@ lack_of_cuda_toolkit() {
   release=$("$1/bin/nvcc" --version | sed -n 's/.*release \([0-9]*\).*/\1/p')
   ((${release:-0} >= 13)) || missing+=("nvcc from CUDA 13 on")
   for header in cublas_v2.h cudnn.h cudnn_frontend.h nccl.h nvrtc.h; do
-    [[ -e $1/include/$header || -e /usr/include/$header ]] || missing+=("$header")
+    [[ -e $1/include/$header || -e /usr/include/$header || -e build/cudnn_frontend/include/$header ]] || missing+=("$header")
   done
   ((${#missing[@]} == 0)) || echo "$1 has no ${missing[*]}"
 }

@@ -21,6 +21,7 @@ skipped "drill.two_hosts is" "$(python3 -B tests/cluster/hosts.py)"
 skipped "cluster.over_ssh is" "$(python3 -B tests/cluster/over_ssh.py --missing)"
 skipped "cluster.under_slurm is" "$(python3 -B tests/cluster/slurm.py)"
 toolkit=$(cuda_toolkit)
+[[ -z $toolkit ]] || make_cudnn_frontend "$toolkit"
 lack=$(lack_of_cuda_toolkit "$toolkit")
 if [[ -z $lack ]]; then
   cmake --preset cuda -DLOCKSTEP_TESTS=ON -DLOCKSTEP_CUDA_TOOLKIT="$toolkit"
