@@ -177,7 +177,10 @@ class NvidiaLibrary final : public Library {
 
   bool reached(Event event) override {
     const cudaError_t result = cudaEventQuery(event_of(event));
-    if (result == cudaErrorNotReady) return false;
+    if (result == cudaErrorNotReady) {
+      (void)cudaGetLastError();  // which later calls should not report
+      return false;
+    }
     require(result);
     return true;
   }

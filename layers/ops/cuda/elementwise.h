@@ -63,11 +63,6 @@ template <class Runner, class T>
 void fold_sums(const Runner& runner, const T* first, std::int64_t stride, std::int64_t leaves,
                std::int64_t count, T* out);
 
-// The same for moments (`channels` means, then as many M2), of values[leaf] ≥ 1 values a channel.
-template <class Runner>
-void fold_moments(const Runner& runner, const double* first, std::int64_t stride, std::int64_t leaves,
-                  const std::int64_t* values, std::int64_t channels, double* out);
-
 // Steps of the optimizers (trainer/optim) on `count` parameters that are treated alike. buffer: null where
 // there is no momentum.
 template <class Runner>

@@ -4,7 +4,6 @@
 #include <cstdint>
 
 #include "comm/tree/fold_along.h"
-#include "comm/tree/moments.h"
 #include "layers/ops/cuda/grid.h"
 
 // Values folded along the fixed tree (comm/tree): the same bits as there.
@@ -22,33 +21,6 @@ struct FoldSums {
     out[i] = fold_along_tree<T>(
         count, [&](std::int64_t leaf) { return leaves[leaf * stride + i]; },
         [](T& left, const T& right) { left += right; });
-  }
-};
-
-// Moments of shards, each `channels` means and as many M2, to those of all. For each channel.
-struct FoldMoments {
-  const double* leaves;  // `stride` elements from one to the next
-  std::int64_t stride;
-  std::int64_t channels;
-  std::int64_t count;          // of leaves, at least 1
-  const std::int64_t* values;  // how many values a channel has in a leaf, at least 1
-  double* out;                 // may be a leaf
-
-  struct Node {
-    double count, mean, m2;
-  };
-
-  LOCKSTEP_HOST_DEVICE void operator()(std::int64_t channel) const {
-    const auto leaf = [&](std::int64_t index) {
-      const double* moments = leaves + index * stride;
-      return Node{static_cast<double>(values[index]), moments[channel], moments[channels + channel]};
-    };
-    const Node all = fold_along_tree<Node>(count, leaf, [](Node& left, const Node& right) {
-      MomentsMerge(left.count, right.count)(left.mean, left.m2, right.mean, right.m2);
-      left.count += right.count;
-    });
-    out[channel] = all.mean;
-    out[channels + channel] = all.m2;
   }
 };
 

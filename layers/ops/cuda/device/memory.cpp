@@ -31,7 +31,9 @@ void MemoryPool::give_back(std::byte* memory, cudaStream_t stream) {
 }
 
 std::size_t MemoryPool::spare_bytes() const {
-  return bytes_of(cudaMemPoolAttrReservedMemCurrent) - bytes_of(cudaMemPoolAttrUsedMemCurrent);
+  const std::size_t used =
+      bytes_of(cudaMemPoolAttrUsedMemCurrent);  // first: what is taken meanwhile adds to both
+  return bytes_of(cudaMemPoolAttrReservedMemCurrent) - used;
 }
 
 std::size_t MemoryPool::bytes_of(cudaMemPoolAttr attribute) const {

@@ -71,12 +71,6 @@ void fold_sums(const Runner& runner, const T* first, std::int64_t stride, std::i
 }
 
 template <class Runner>
-void fold_moments(const Runner& runner, const double* first, std::int64_t stride, std::int64_t leaves,
-                  const std::int64_t* values, std::int64_t channels, double* out) {
-  runner.over(channels, FoldMoments{first, stride, channels, leaves, values, out});
-}
-
-template <class Runner>
 void update_sgd(const Runner& runner, float* parameters, const float* gradients, float* buffer, bool nesterov,
                 const SgdScalars& scalars, std::int64_t count) {
   runner.over(count, SgdUpdate{parameters, gradients, buffer, nesterov, scalars});
