@@ -99,11 +99,12 @@ check() {
 
 # check_resumed TRANSPORT_BEFORE WORKERS TRANSPORT_AFTER WORKERS
 check_resumed() {
-  ! on_gpus "$1" "$2" || return 0
-  local run=$scratch/run-$runs
-  train 75 "$run" "$1" "$2" --set train.stop_at_step="$half"
-  train 0 "$run" "$3" "$4" --resume
-  report "$run" "$2 $1, stopped at step $half, $4 $3"
+  local run=$scratch/run-$runs before=$1 after=$3
+  ! on_gpus "$1" "$2" || before=mpi
+  ! on_gpus "$3" "$4" || after=mpi
+  train 75 "$run" "$before" "$2" --set train.stop_at_step="$half"
+  train 0 "$run" "$after" "$4" --resume
+  report "$run" "$2 $before, stopped at step $half, $4 $after"
   rm -rf "$run"
 }
 
