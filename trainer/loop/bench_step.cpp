@@ -97,6 +97,7 @@ BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFa
   reducer_.emplace(comm, model_->layout(), model_->gradient_tensors(), reduction);
   if (training == nullptr) {
     batch_ = random_batch(config, input, *model_);
+    batch_.bring();
     return;
   }
   // Only whole batches, so that each step has the same work.
