@@ -86,8 +86,10 @@ struct Model::Impl {
         device_statistics(device, norms, shards()),
         arena(device, parameters.floats()),
         summed(device, parameters.floats()),
-        training(parts(),
-                 {.fuse = options.fuse, .recompute = options.recompute, .element = options.training}),
+        training(parts(), {.fuse = options.fuse,
+                           .recompute = options.recompute,
+                           .element = options.training,
+                           .allow_reference = options.allow_reference}),
         frozen_training(parts(), {.fixed_statistics = true,
                                   .fuse = options.fuse,
                                   .recompute = options.recompute,
@@ -97,7 +99,8 @@ struct Model::Impl {
                             .fixed_statistics = true,
                             .fuse = options.fuse,
                             .deployed = options.deployed,
-                            .element = options.inference}) {
+                            .element = options.inference,
+                            .allow_reference = options.allow_reference}) {
     node_gradients.push_back(summed.on_device().data());
     for (std::size_t node = 1; node < maximal_subtrees({0, options.shards}, layout.block()).size(); ++node) {
       gradient_arenas.emplace_back(device, parameters.floats() * sizeof(float));

@@ -41,6 +41,9 @@ struct ModelOptions {
   // `evaluate`, and convolutions and linear layers are joined with the add and the ReLU behind them. Its bits
   // are not those of training's evaluation.
   bool deployed = false;
+  // Whether the library's reference code will do where it has nothing better for a layer, which is slow and
+  // warned of. false: UsageError, for benchmarks.
+  bool allow_reference = true;
   // That computes; its threads are as many as `threads`. Null: this machine's processor, which alone deploys.
   std::shared_ptr<const Device> device;
   // None of these changes a bit.

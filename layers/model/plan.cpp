@@ -133,6 +133,7 @@ std::unique_ptr<Kernel> Plan::make_kernel(const PlanOp& op, std::int64_t samples
                                   .training = program_.options.backward,
                                   .input_gradients = wants_input_gradients(op),
                                   .element = program_.options.element,
+                                  .allow_reference = program_.options.allow_reference,
                                   .epilogue = {op.residual, op.relu},
                                   .device = &device_});
   } catch (const UsageError& error) {

@@ -24,6 +24,7 @@ struct ProgramOptions {
   // that take an epilogue are joined with what follows too, which gives other bits.
   bool deployed = false;
   Element element = Element::f32;  // of activations and their gradients; images and the loss are fp32
+  bool allow_reference = true;     // KernelShape
 };
 
 // An operation: a layer, or one (a batch_norm; deployed, others too) joined with the add and the ReLU that

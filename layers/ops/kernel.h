@@ -30,6 +30,7 @@ struct KernelShape {
   bool training = true;            // false: `backward` is never called, dropout passes its input through
   bool input_gradients = true;     // false: `backward` is never asked for any
   Element element = Element::f32;  // of activations and their gradients
+  bool allow_reference = true;     // false: UsageError where the library has its reference code alone
   Epilogue epilogue{};             // of a layer that joins what follows (Layer::joins), where not training
   const Device* device = nullptr;  // that computes it (device.h); null: this machine's processor
 };

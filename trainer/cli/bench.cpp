@@ -54,8 +54,7 @@ const std::array<Kind, 5>& kinds() {
        "Measures the bare primitives of the model's convolutions and linear layers, forward and backward, "
        "with the "
        "shards and layouts of training, in turn with whole training steps, and tells how many times their "
-       "sum a "
-       "step takes. Refuses a primitive for which the library has only its reference code.",
+       "sum a step takes.",
        "mpirun -n 2 lockstep bench peak --model resnet20 --batch 128", true, false, false, 1'000, bench_peak},
       {"norm",
        "Measures training steps with batch normalization over the whole batch, in turn with steps in which "
@@ -92,7 +91,7 @@ Usage usage(const Kind& kind) {
         " Images are like those of the data set of CONFIG.yaml, or that --set names; of an image_folder in "
         "as many classes as the model is made for, of idx altogether. Else 32x32x3 for resnet20, 224x224x3 "
         "in 1000 classes for resnet18, resnet34 and resnet50 (16 in a batch where there is no CONFIG.yaml), "
-        "and 28x28x1 for other models.";
+        "and 28x28x1 for other models. A layer for which oneDNN has its reference code alone is refused.";
     if (!kind.alone) usage.purpose += " Workers are as in train.";
     usage.options.push_back({"model", "NAME", "the same as --set model.name=NAME"});
     usage.options.push_back({"batch", "GLOBAL", "the same as --set batch.global=GLOBAL"});

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -25,12 +24,8 @@ struct PeakReport {
   std::vector<double> steps;  // the same windows
 };
 // Collective; the same sums and steps on all workers. Throws UsageError alike on all workers where a worker
-// has several threads, where a primitive has nothing better than the library's reference code, and as
-// BenchedStep.
+// has several threads, and as BenchedStep.
 PeakReport measure_peak(Communicator& comm, const Config& config, const InputFacts& input,
                         double window_seconds);
-
-// Throws UsageError, naming the first primitive that is the library's reference code.
-void refuse_reference(std::span<const BareStep::Entry> entries);
 
 }  // namespace lockstep

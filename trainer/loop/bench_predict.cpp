@@ -15,7 +15,9 @@ Trained untrained(const Config& config, const InputFacts& input) {
   Facts facts;
   facts.input = input;
   facts.normalization = {std::vector<double>(channels, 0.5), std::vector<double>(channels, 0.25)};
-  Model model(model_options(config, input), 1, 0);
+  ModelOptions options = model_options(config, input);
+  options.allow_reference = false;
+  Model model(std::move(options), 1, 0);
   model.initialize();
   return {config, facts, std::move(model)};
 }

@@ -84,6 +84,7 @@ BenchedStep::BenchedStep(Communicator& comm, const Config& config, const InputFa
     require_precision(config);
     ModelOptions options = model_options(config, input);
     options.device = device;
+    options.allow_reference = false;
     model_.emplace(std::move(options), comm.size(), comm.rank());
     check_variance(config, *model_, config.batch.global, {.per_epoch = 1, .total = 1});
     Workload work = workload(config);

@@ -36,7 +36,7 @@ TrainingData open_training_data(Communicator& comm, const Config& config);
 class BenchedStep {
  public:
   // Collective. Checks hosts, variances and memory as training does, and throws UsageError alike on all
-  // workers.
+  // workers, also where the library has its reference code alone for a layer.
   BenchedStep(Communicator& comm, const Config& config, const InputFacts& input,
               const TrainingData* training = nullptr);
 

@@ -1,7 +1,9 @@
 #include "layers/ops/cpu/call.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "comm/base/error.h"
 #include "layers/ops/kernel.h"
 #include "layers/ops/threads.h"
 
@@ -15,8 +17,14 @@ void* writable(const void* data) {
 
 }  // namespace
 
-void warn_if_reference(std::string_view implementation, std::string_view what) {
+void report_reference(std::string_view implementation, std::string_view what, bool allowed) {
   if (!is_reference(implementation)) return;
+  if (!allowed) {
+    throw UsageError(
+        fmt::format("{} could only run on oneDNN's reference code ({}), which is no measure of what this "
+                    "processor can do",
+                    what, implementation));
+  }
   spdlog::warn("{} runs on oneDNN's reference code ({}) and will be slow on this processor", what,
                implementation);
 }

@@ -10,8 +10,9 @@
 
 namespace lockstep::onednn {
 
-// Warns when oneDNN has nothing better than its reference code for a shape. `what` names operation and shape.
-void warn_if_reference(std::string_view implementation, std::string_view what);
+// Where oneDNN has nothing better than its reference code for a shape: warns, or throws UsageError where that
+// is not allowed. `what` names operation and shape.
+void report_reference(std::string_view implementation, std::string_view what, bool allowed);
 
 // One of a primitive's arguments (DNNL_ARG_…). An empty desc is an argument that this shape does not have.
 struct Argument {

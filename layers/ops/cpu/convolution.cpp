@@ -47,6 +47,7 @@ std::unique_ptr<Kernel> make_convolution(const Convolution& convolution, const K
   if (convolution.bias) w.bias = Desc({convolution.out.channels}, f32, Memory::format_tag::x);
   w.destination = image(convolution.out);
   w.residual = shape.epilogue.residual;
+  w.allow_reference = shape.allow_reference;
 
   const auto kind = shape.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   const auto forward = onednn::describe_forward<dnnl::convolution_forward>(

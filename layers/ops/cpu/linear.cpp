@@ -23,6 +23,7 @@ std::unique_ptr<Kernel> make_linear(const Linear& linear, const KernelShape& sha
   if (linear.bias) w.bias = Desc({linear.out}, f32, Memory::format_tag::x);
   w.destination = Desc({shape.samples, linear.out}, element, Memory::format_tag::nc);
   w.residual = shape.epilogue.residual;
+  w.allow_reference = shape.allow_reference;
 
   const auto kind = shape.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   const auto forward = onednn::describe_forward<dnnl::inner_product_forward>(

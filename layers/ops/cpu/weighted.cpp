@@ -38,7 +38,7 @@ class Forward {
               threads),
         residual_bytes_(weighted.residual ? weighted.destination.get_size() : 0),
         implementation_(desc.impl_info_str()) {
-    warn_if_reference(implementation_, weighted.what + ", forward,");
+    report_reference(implementation_, weighted.what + ", forward,", weighted.allow_reference);
   }
 
   std::size_t scratch_bytes() const { return call_.scratchpad_bytes(); }
@@ -76,7 +76,7 @@ class BackwardData {
                {DNNL_ARG_DIFF_SRC, weighted.source}},
               threads),
         implementation_(desc.impl_info_str()) {
-    warn_if_reference(implementation_, weighted.what + ", backward to its input,");
+    report_reference(implementation_, weighted.what + ", backward to its input,", weighted.allow_reference);
   }
 
   std::size_t scratch_bytes() const { return call_.scratchpad_bytes(); }
@@ -103,7 +103,7 @@ class BackwardWeight {
  public:
   BackwardWeight(const Weighted& weighted, const dnnl::primitive_desc_base& desc, int threads)
       : BackwardWeight(weighted, desc, desc.query_md(dnnl::query::diff_weights_md), threads) {
-    warn_if_reference(implementation_, weighted.what + ", backward to its weight,");
+    report_reference(implementation_, weighted.what + ", backward to its weight,", weighted.allow_reference);
   }
 
   // The gradient in the primitive's layout, then a scratchpad.

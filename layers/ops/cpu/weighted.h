@@ -18,6 +18,7 @@ struct Weighted {
   std::string what;  // operation and shape, for messages
   Desc source, weight, bias, destination;
   bool residual = false;  // the primitive adds to what lies in its destination
+  bool allow_reference = true;
   dnnl::primitive_desc_base forward;
   std::optional<dnnl::primitive_desc_base> backward_data, backward_weight;  // where training
 };
