@@ -474,6 +474,16 @@ def beside_computing_and_loading_only_the_watchdog_runs(room):
 
 
 @cases
+def whether_exchange_overlaps_is_decided_by_idle_cores_and_told(room):
+    cores = os.sysconf("SC_NPROCESSORS_ONLN")
+    idle = "yes" if cores >= 2 else "no"
+    for overlap, threads, told in [("auto", 1, idle), ("auto", cores // 2 + 1, "no"), ("on", 1, "yes"), ("off", 1, "no")]:
+        settings = ["--set", f"comm.overlap={overlap}", "--set", f"threads={threads}"]
+        log = room.train("--overwrite", *settings, workers=2).err
+        expect(f"exchange overlaps backward: {told}" in log, f"not '{told}' with {overlap} and {threads} threads:\n{log}")
+
+
+@cases
 def files_follow_the_umask(room):
     before = os.umask(0o027)
     try:
