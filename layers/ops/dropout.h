@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include "comm/base/host_device.h"
@@ -22,10 +23,12 @@ LOCKSTEP_HOST_DEVICE constexpr float dropout_scale(float probability) {
   return probability < 1 ? 1 / (1 - probability) : 0;
 }
 
-// x or its gradient, scaled, where the element's word of the draw keeps it; else 0.
+// x or its gradient, scaled, where the element's word of the draw keeps it; else 0. With a mask, as no
+// processor foresees a branch that hangs on a random number.
 template <class E>
 LOCKSTEP_HOST_DEVICE E dropped_out(E x, std::uint32_t word, float probability, float scale) {
-  return from_float<E>(Random::uniform(word) >= probability ? to_float(x) * scale : 0.0F);
+  const std::uint32_t kept = Random::uniform(word) >= probability ? ~0U : 0U;
+  return from_float<E>(std::bit_cast<float>(std::bit_cast<std::uint32_t>(to_float(x) * scale) & kept));
 }
 
 }  // namespace lockstep
