@@ -16,8 +16,8 @@ rm -rf "$root" "$root.missing"
 mkdir -p "$root/lib64" "$root/include"
 /usr/bin/python3 -m venv "$root/venv"
 say "Loading CUDA from PyPI into $root"
-"$root/venv/bin/pip" --disable-pip-version-check --quiet --retries 2 --timeout 20 install --no-compile --no-deps \
-  --require-hashes --only-binary :all: --target "$root/packages" -r "$list" || {
+pip_of "$root/venv" install --no-compile --no-deps --require-hashes --only-binary :all: --target "$root/packages" \
+  -r "$list" || {
   rm -rf "$root"
   mkdir -p build
   echo "NVIDIA's packages cannot be had from PyPI on this machine" >"$root.missing"

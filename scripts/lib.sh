@@ -42,6 +42,13 @@ install_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}"
 }
 
+# pip_of FOLDER ARGUMENT...: pip of a virtual environment, which soon gives up where PyPI does not answer.
+pip_of() {
+  local folder=$1
+  shift
+  "$folder/bin/python" -m pip --disable-pip-version-check --quiet --retries 2 --timeout 20 "$@"
+}
+
 # Makes build/python, a virtual environment with what scripts/packages/python.txt names, on top of Debian's own Python.
 # A machine without a way to PyPI gets build/python.missing with the reason, and the tests that need it are skipped.
 make_python() {
@@ -50,10 +57,9 @@ make_python() {
   rm -rf build/python build/python.missing
   mkdir -p build
   /usr/bin/python3 -m venv --system-site-packages build/python
-  local pip=(build/python/bin/pip --disable-pip-version-check --quiet --retries 2 --timeout 20)
-  if "${pip[@]}" install --require-hashes --only-binary :all: --no-deps -r "$list"; then
+  if pip_of build/python install --require-hashes --only-binary :all: --no-deps -r "$list"; then
     cp "$list" build/python/made_from
-  elif "${pip[@]}" index versions safetensors >/dev/null 2>&1; then
+  elif pip_of build/python index versions safetensors >/dev/null 2>&1; then
     die "cannot install $list, although PyPI answers"
   else
     echo "PyPI cannot be reached from this machine" >build/python.missing
@@ -65,13 +71,12 @@ make_python() {
 # A machine without a way to PyPI gets build/python_newest.missing with the reason, and the tests that need it are
 # skipped; where PyPI answers and a package cannot be had, they fail.
 make_newest_python() {
-  local list=scripts/packages/python_newest.txt python=build/python_newest/bin/python
+  local list=scripts/packages/python_newest.txt
   rm -f build/python_newest.missing
-  [[ -x $python ]] || /usr/bin/python3 -m venv build/python_newest
-  local pip=("$python" -m pip --disable-pip-version-check --quiet --retries 2 --timeout 20)
-  if ! "${pip[@]}" index versions safetensors >/dev/null 2>&1; then
+  [[ -x build/python_newest/bin/python ]] || /usr/bin/python3 -m venv build/python_newest
+  if ! pip_of build/python_newest index versions safetensors >/dev/null 2>&1; then
     echo "PyPI cannot be reached from this machine" >build/python_newest.missing
-  elif ! "${pip[@]}" install --upgrade --only-binary :all: -r "$list"; then
+  elif ! pip_of build/python_newest install --upgrade --only-binary :all: -r "$list"; then
     rm -rf build/python_newest
     say "cannot install $list, although PyPI answers"
   fi
@@ -92,8 +97,7 @@ cuda_toolkit() {
 # without a way to PyPI does not get them.
 make_cudnn_frontend() {
   [[ ! -e $1/include/cudnn_frontend.h && ! -e build/cudnn_frontend/include/cudnn_frontend.h ]] || return 0
-  build/python/bin/pip --disable-pip-version-check --quiet --retries 2 --timeout 20 install --no-compile --no-deps \
-    --require-hashes --only-binary :all: --target build/cudnn_frontend \
+  pip_of build/python install --no-compile --no-deps --require-hashes --only-binary :all: --target build/cudnn_frontend \
     -r <(grep '^nvidia-cudnn-frontend=' scripts/packages/cuda.txt) || rm -rf build/cudnn_frontend
 }
 

@@ -2,7 +2,6 @@
 #include <benchmark/benchmark.h>
 
 #include <cstring>
-#include <vector>
 
 #include "layers/ops/elementwise.h"
 #include "tests/bench/arrays.h"
@@ -64,27 +63,30 @@ void update(benchmark::State& state, OptimizerConfig::Name name, int arrays_move
   for (auto _ : state) optimizer->update(parameters.values(), gradients.values(), 1e-6, 0);
   state.SetBytesProcessed(state.iterations() * arrays_moved * parameters.bytes());
 }
+// Gradients are read; parameters, and momentum or two averages, are read and written.
 void sgd(benchmark::State& state) {
-  update(state, OptimizerConfig::Name::sgd,
-         5);  // reads parameters, gradients and momentum, writes the first and the last
+  update(state, OptimizerConfig::Name::sgd, 5);
 }
 void adamw(benchmark::State& state) {
   update(state, OptimizerConfig::Name::adamw, 7);
 }
 
-// The parameters of resnet20, and as many as no cache holds.
-constexpr std::int64_t small = 272'474;
-constexpr std::int64_t large = 1 << 24;
+constexpr std::int64_t of_resnet20 = 272'474;  // parameters
+constexpr std::int64_t beyond_caches = 1 << 24;
 
-BENCHMARK(copy)->Arg(small)->Arg(large)->Unit(benchmark::kMicrosecond);
-BENCHMARK(add<float>)->Arg(small)->Arg(large)->Unit(benchmark::kMicrosecond);
-BENCHMARK(add<Bf16>)->Arg(small)->Arg(large)->Unit(benchmark::kMicrosecond);
-BENCHMARK(convert<float, Bf16>)->Arg(small)->Arg(large)->Unit(benchmark::kMicrosecond);
-BENCHMARK(convert<Bf16, float>)->Arg(small)->Arg(large)->Unit(benchmark::kMicrosecond);
-BENCHMARK(squares)->Arg(small)->Arg(large)->Unit(benchmark::kMicrosecond);
-BENCHMARK(fold)->Args({small, 4})->Args({small, 8})->Unit(benchmark::kMicrosecond);
-BENCHMARK(sgd)->Arg(small)->Arg(large)->Unit(benchmark::kMicrosecond);
-BENCHMARK(adamw)->Arg(small)->Arg(large)->Unit(benchmark::kMicrosecond);
+void sizes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->Arg(of_resnet20)->Arg(beyond_caches)->Unit(benchmark::kMicrosecond);
+}
+
+BENCHMARK(copy)->Apply(sizes);
+BENCHMARK(add<float>)->Apply(sizes);
+BENCHMARK(add<Bf16>)->Apply(sizes);
+BENCHMARK(convert<float, Bf16>)->Apply(sizes);
+BENCHMARK(convert<Bf16, float>)->Apply(sizes);
+BENCHMARK(squares)->Apply(sizes);
+BENCHMARK(fold)->Args({of_resnet20, 4})->Args({of_resnet20, 8})->Unit(benchmark::kMicrosecond);
+BENCHMARK(sgd)->Apply(sizes);
+BENCHMARK(adamw)->Apply(sizes);
 
 }  // namespace
 }  // namespace lockstep::bench

@@ -5,6 +5,8 @@
 #include <benchmark/benchmark.h>
 
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "layers/loss/softmax_cross_entropy.h"
 #include "layers/ops/threads.h"

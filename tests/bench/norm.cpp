@@ -3,6 +3,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <span>
 #include <vector>
 
 #include "tests/bench/arrays.h"
@@ -96,8 +97,7 @@ void backward_apply(benchmark::State& state) {
   count_bytes(state, s, 3);
 }
 
-// Eight images of resnet20's first and last blocks, and one of resnet50's first: the first and the last are
-// larger than a core's caches.
+// Eight images of resnet20's first and last blocks, and one of resnet50's first.
 void shards(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"rows", "channels"})
       ->Args({8 * 32 * 32, 16})
