@@ -148,7 +148,7 @@ class Communicator {
   void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
   std::chrono::milliseconds timeout() const { return timeout_; }
   // Whether a transport that does not see it anyway compares what the workers call.
-  void set_check_order(bool check) { check_order_ = check; }
+  virtual void set_check_order(bool check) { check_order_ = check; }
   bool checks_order() const { return check_order_; }
   // Where the run is, for messages: "step 7 forward".
   void set_phase(std::string phase);

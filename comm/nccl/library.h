@@ -8,25 +8,20 @@
 
 namespace lockstep::nccl {
 
-// Handles of NCCL and CUDA; nobody but the library looks inside.
-struct Clique {
-  void* handle = nullptr;
-};
-struct Stream {
-  void* handle = nullptr;
-};
+// CUDA's; nobody but the library looks inside.
 struct Event {
   void* handle = nullptr;
 };
 
-// What brings the members of a clique together.
+// What brings workers together.
 using Id = std::array<std::byte, 128>;
 
 // The calls of NCCL and of CUDA's runtime that the transport makes, and nothing else, so that its logic is
-// tested without a GPU on a double of them. Used by the thread that made it.
+// tested without a GPU on a double of them. Of one worker: it has one GPU, one communicator of NCCL and one
+// stream, which all copies and calls between workers go along. Used by the thread that made it.
 //
-// Everything that it gives out (cliques, streams, events, memory) lives as long as the library. Each call
-// throws CommError, with the bare reason, where NCCL or CUDA answer an error. None waits for another worker.
+// Everything that it gives out (events, memory) lives as long as the library. Each call throws CommError,
+// with the bare reason, where NCCL or CUDA answer an error. None waits for another worker.
 class Library {
  public:
   Library() = default;
@@ -40,40 +35,38 @@ class Library {
   virtual std::vector<std::string> devices() = 0;
   // All that follows is for this GPU.
   virtual void use(int device) = 0;
-  // Two workers of one GPU must seem to be on different hosts. Before the first clique.
+  // Two workers of one GPU must seem to be on different hosts. Before `join`.
   virtual void pose_as_host(const std::string& name) = 0;
 
   virtual Id new_id() = 0;
-  // Begins to join a clique, NCCL's communicator, without waiting for the others: see `settled`.
-  virtual Clique join(const Id& id, int rank, int size) = 0;
-  // Begins to leave it in order.
-  virtual void leave(Clique clique) = 0;
-  // Whether all that was begun on it has been set up, or handed to its stream; nothing else may be begun
-  // before. Throws CommError where the clique has failed.
-  virtual bool settled(Clique clique) = 0;
-  // Ends all cliques at once, whatever they are at. From now on nothing is freed, which would wait for it.
+  // Begins to join the others, without waiting for them: see `settled`. Once.
+  virtual void join(const Id& id, int rank, int size) = 0;
+  // Begins to leave them in order.
+  virtual void leave() = 0;
+  // Whether all that NCCL was told has been set up, or handed to the stream; it may be told nothing else
+  // before. Throws CommError where NCCL has failed.
+  virtual bool settled() = 0;
+  // Ends all at once, whatever it is at. From now on nothing is freed, which would wait for it.
   virtual void abort() noexcept = 0;
 
-  // Calls of one clique and stream between these are one: they happen together.
+  // Calls between these are one: they happen together.
   virtual void begin_group() = 0;
   virtual void end_group() = 0;
   // Memory of the GPU, sizes in bytes, to be called inside a group. Both ends give the same size, not 0.
-  virtual void send(const std::byte* from, std::size_t bytes, int to, Clique clique, Stream stream) = 0;
-  virtual void receive(std::byte* into, std::size_t bytes, int from, Clique clique, Stream stream) = 0;
-  virtual void broadcast(std::byte* data, std::size_t bytes, int root, Clique clique, Stream stream) = 0;
+  virtual void send(const std::byte* from, std::size_t bytes, int to) = 0;
+  virtual void receive(std::byte* into, std::size_t bytes, int from) = 0;
+  virtual void broadcast(std::byte* data, std::size_t bytes, int root) = 0;
   // `each` bytes of every worker, in the order of ranks.
-  virtual void all_gather(const std::byte* mine, std::byte* all, std::size_t each, Clique clique,
-                          Stream stream) = 0;
+  virtual void all_gather(const std::byte* mine, std::byte* all, std::size_t each) = 0;
 
-  virtual Stream new_stream() = 0;
   virtual Event new_event() = 0;
   // `reached` is true once the stream has done what it had got by now.
-  virtual void record(Event event, Stream stream) = 0;
+  virtual void record(Event event) = 0;
   virtual bool reached(Event event) = 0;
   virtual std::byte* device_memory(std::size_t bytes) = 0;
   virtual std::byte* pinned_memory(std::size_t bytes) = 0;  // of the host, which copies may use
   virtual bool on_device(const std::byte* memory) = 0;
-  virtual void copy(std::byte* into, const std::byte* from, std::size_t bytes, Stream stream) = 0;
+  virtual void copy(std::byte* into, const std::byte* from, std::size_t bytes) = 0;
 };
 
 }  // namespace lockstep::nccl

@@ -19,10 +19,6 @@ namespace nccl {
 
 namespace {
 
-// Of each lane. The kernels of three lanes wait for other workers side by side, so together they must always
-// fit on a GPU, the smallest of which (A100) has 108 multiprocessors.
-constexpr int most_blocks = 16;
-
 void require(cudaError_t result) {
   if (result != cudaSuccess) throw CommError(fmt::format("CUDA: {}", cudaGetErrorString(result)));
 }
@@ -31,14 +27,6 @@ void require(ncclResult_t result, ncclComm_t comm = nullptr) {
   if (result == ncclSuccess || result == ncclInProgress) return;
   const std::string_view more = ncclGetLastError(comm);
   throw CommError(fmt::format("NCCL: {}{}{}", ncclGetErrorString(result), more.empty() ? "" : ": ", more));
-}
-
-ncclComm_t comm_of(Clique clique) {
-  return static_cast<ncclComm_t>(clique.handle);
-}
-
-cudaStream_t stream_of(Stream stream) {
-  return static_cast<cudaStream_t>(stream.handle);
 }
 
 cudaEvent_t event_of(Event event) {
@@ -53,8 +41,8 @@ class NvidiaLibrary final : public Library {
 
   ~NvidiaLibrary() override {
     if (aborted_) return;
-    for (ncclComm_t comm : comms_) (void)ncclCommDestroy(comm);
-    for (cudaStream_t stream : streams_) (void)cudaStreamDestroy(stream);
+    if (comm_ != nullptr) (void)ncclCommDestroy(comm_);
+    if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
     for (cudaEvent_t event : events_) (void)cudaEventDestroy(event);
     for (void* memory : device_memory_) (void)cudaFree(memory);
     for (void* memory : pinned_memory_) (void)cudaFreeHost(memory);
@@ -88,7 +76,10 @@ class NvidiaLibrary final : public Library {
     return names;
   }
 
-  void use(int device) override { require(cudaSetDevice(device)); }
+  void use(int device) override {
+    require(cudaSetDevice(device));
+    require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  }
 
   void pose_as_host(const std::string& name) override { ::setenv("NCCL_HOSTID", name.c_str(), 1); }
 
@@ -101,24 +92,20 @@ class NvidiaLibrary final : public Library {
     return id;
   }
 
-  Clique join(const Id& id, int rank, int size) override {
+  void join(const Id& id, int rank, int size) override {
     ncclUniqueId unique;
     std::memcpy(&unique, id.data(), sizeof unique);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
-    config.maxCTAs = most_blocks;
-    ncclComm_t comm = nullptr;
-    require(ncclCommInitRankConfig(&comm, size, unique, rank, &config), comm);
-    comms_.push_back(comm);
-    return {comm};
+    require(ncclCommInitRankConfig(&comm_, size, unique, rank, &config), comm_);
   }
 
-  void leave(Clique clique) override { require(ncclCommFinalize(comm_of(clique)), comm_of(clique)); }
+  void leave() override { require(ncclCommFinalize(comm_), comm_); }
 
-  bool settled(Clique clique) override {
+  bool settled() override {
     ncclResult_t state = ncclSuccess;
-    require(ncclCommGetAsyncError(comm_of(clique), &state), comm_of(clique));
-    require(state, comm_of(clique));
+    require(ncclCommGetAsyncError(comm_, &state), comm_);
+    require(state, comm_);
     return state != ncclInProgress;
   }
 
@@ -126,7 +113,7 @@ class NvidiaLibrary final : public Library {
     if (std::exchange(aborted_, true)) return;
     // In a group that a failed call left open it would wait for the group's end.
     if (in_group_) (void)ncclGroupEnd();
-    for (ncclComm_t comm : comms_) (void)ncclCommAbort(comm);
+    if (comm_ != nullptr) (void)ncclCommAbort(comm_);
   }
 
   void begin_group() override {
@@ -139,29 +126,20 @@ class NvidiaLibrary final : public Library {
     require(ncclGroupEnd());
   }
 
-  void send(const std::byte* from, std::size_t bytes, int to, Clique clique, Stream stream) override {
-    require(ncclSend(from, bytes, ncclUint8, to, comm_of(clique), stream_of(stream)), comm_of(clique));
+  void send(const std::byte* from, std::size_t bytes, int to) override {
+    require(ncclSend(from, bytes, ncclUint8, to, comm_, stream_), comm_);
   }
 
-  void receive(std::byte* into, std::size_t bytes, int from, Clique clique, Stream stream) override {
-    require(ncclRecv(into, bytes, ncclUint8, from, comm_of(clique), stream_of(stream)), comm_of(clique));
+  void receive(std::byte* into, std::size_t bytes, int from) override {
+    require(ncclRecv(into, bytes, ncclUint8, from, comm_, stream_), comm_);
   }
 
-  void broadcast(std::byte* data, std::size_t bytes, int root, Clique clique, Stream stream) override {
-    require(ncclBroadcast(data, data, bytes, ncclUint8, root, comm_of(clique), stream_of(stream)),
-            comm_of(clique));
+  void broadcast(std::byte* data, std::size_t bytes, int root) override {
+    require(ncclBroadcast(data, data, bytes, ncclUint8, root, comm_, stream_), comm_);
   }
 
-  void all_gather(const std::byte* mine, std::byte* all, std::size_t each, Clique clique,
-                  Stream stream) override {
-    require(ncclAllGather(mine, all, each, ncclUint8, comm_of(clique), stream_of(stream)), comm_of(clique));
-  }
-
-  Stream new_stream() override {
-    cudaStream_t stream = nullptr;
-    require(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-    streams_.push_back(stream);
-    return {stream};
+  void all_gather(const std::byte* mine, std::byte* all, std::size_t each) override {
+    require(ncclAllGather(mine, all, each, ncclUint8, comm_, stream_), comm_);
   }
 
   Event new_event() override {
@@ -171,9 +149,7 @@ class NvidiaLibrary final : public Library {
     return {event};
   }
 
-  void record(Event event, Stream stream) override {
-    require(cudaEventRecord(event_of(event), stream_of(stream)));
-  }
+  void record(Event event) override { require(cudaEventRecord(event_of(event), stream_)); }
 
   bool reached(Event event) override {
     const cudaError_t result = cudaEventQuery(event_of(event));
@@ -205,15 +181,15 @@ class NvidiaLibrary final : public Library {
     return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
   }
 
-  void copy(std::byte* into, const std::byte* from, std::size_t bytes, Stream stream) override {
-    require(cudaMemcpyAsync(into, from, bytes, cudaMemcpyDefault, stream_of(stream)));
+  void copy(std::byte* into, const std::byte* from, std::size_t bytes) override {
+    require(cudaMemcpyAsync(into, from, bytes, cudaMemcpyDefault, stream_));
   }
 
  private:
   bool aborted_ = false;
   bool in_group_ = false;
-  std::vector<ncclComm_t> comms_;
-  std::vector<cudaStream_t> streams_;
+  ncclComm_t comm_ = nullptr;
+  cudaStream_t stream_ = nullptr;
   std::vector<cudaEvent_t> events_;
   std::vector<void*> device_memory_;
   std::vector<void*> pinned_memory_;

@@ -2,35 +2,18 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/nccl/control.h"
 #include "comm/nccl/library.h"
+#include "comm/nccl/queue.h"
 #include "comm/nccl/staging.h"
 
 namespace lockstep::nccl {
-
-class Transfer;
-
-// A lane: a clique and a stream of its own, and the transfers that NCCL has not got yet, in the order in
-// which they were started. They are handed to it in that order.
-struct TransferLane {
-  Library& library;
-  Staging& staging;
-  Clique clique;
-  Stream stream;
-  std::deque<Transfer*> waiting{};
-  std::exception_ptr failure{};  // of `progress_beside`
-
-  void progress();
-  // While another lane is polled: what fails is thrown by this lane's next `progress`.
-  void progress_beside();
-};
 
 // One collective: agreed upon, then handed to NCCL as one group of calls, then run by the GPU.
 //
@@ -39,10 +22,10 @@ struct TransferLane {
 // early stays open for ever: its staging memory is abandoned.
 class Transfer final : public Operation {
  public:
-  // lanes: all of the communicator, of which it goes along the one of this number. Whoever waits in one lane
-  // hands over in all: others may have to be through with a transfer before they come to what is waited for.
-  Transfer(std::span<TransferLane> lanes, std::size_t lane, int& open);
+  Transfer(Library& library, Staging& staging, Queue& queue, CallSite call, int& open);
   ~Transfer() override;
+
+  const CallSite& call() const { return call_; }
 
   // What NCCL is asked to do. Where there are no bytes it is nothing.
   void send(int to, std::span<const std::byte> data);
@@ -50,17 +33,19 @@ class Transfer final : public Operation {
   void broadcast(int root, std::span<std::byte> data, bool is_root);
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all);
 
-  // It starts once `agreement` has finished; null: at the first poll.
-  void begin(std::unique_ptr<Operation> agreement);
+  // Queues it; its turn comes only once `agreement` has finished.
+  void begin(std::unique_ptr<Agreement> agreement);
 
+  // Whoever waits for one transfer hands over all that may be: others may have to be through with another
+  // before they come to this one.
   bool poll() override;
   // Those who have not come to it. Nobody knows whom NCCL waits for.
   std::vector<int> missing() override;
 
  private:
-  friend struct TransferLane;
+  friend class Queue;
 
-  enum class Stage : std::uint8_t { agreeing, handing_over, running };
+  enum class Stage : std::uint8_t { agreeing, agreed, handing_over, running };
 
   struct Part {
     std::span<const std::byte> read;
@@ -74,16 +59,21 @@ class Transfer final : public Operation {
   std::size_t written(std::span<std::byte> data);
   std::byte* at(std::size_t part) const;
 
-  // Makes progress; true once NCCL has it.
+  // For the queue: whether all workers have come to it; then how many transfers of the other lane go before
+  // it; and, once its turn has come, making progress, whether NCCL has it.
+  bool agreed();
+  std::uint64_t behind() const;
   bool handed_over();
   void hand_over();
   void bring_back();
 
-  std::span<TransferLane> lanes_;
-  TransferLane& lane_;
+  Library& library_;
+  Staging& staging_;
+  Queue& queue_;
+  CallSite call_;
   int& open_;
   Stage stage_ = Stage::agreeing;
-  std::unique_ptr<Operation> agreement_;
+  std::unique_ptr<Agreement> agreement_;
   std::vector<std::function<void()>> calls_;
   std::vector<Part> parts_;
   Block block_;                   // parts that are read, then those that are written

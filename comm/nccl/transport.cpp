@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <array>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include "comm/nccl/control.h"
 #include "comm/nccl/devices.h"
 #include "comm/nccl/nccl.h"
+#include "comm/nccl/queue.h"
 #include "comm/nccl/staging.h"
 #include "comm/nccl/transfer.h"
 #include "comm/texts.h"
@@ -44,15 +44,30 @@ Seat from_lines(std::string_view text) {
   return seat;
 }
 
-// Finishes once a clique has done what was begun on it.
+// Finishes once NCCL has done what it was told.
 class Settling final : public Operation {
  public:
-  Settling(Library& library, Clique clique) : library_(library), clique_(clique) {}
-  bool poll() override { return library_.settled(clique_); }
+  explicit Settling(Library& library) : library_(library) {}
+  bool poll() override { return library_.settled(); }
 
  private:
   Library& library_;
-  Clique clique_;
+};
+
+// A call that goes over the control. Whoever waits for it hands over transfers too.
+class Beside final : public Operation {
+ public:
+  Beside(Queue& queue, std::unique_ptr<Operation> call) : queue_(queue), call_(std::move(call)) {}
+
+  bool poll() override {
+    queue_.progress(nullptr);
+    return call_->poll();
+  }
+  std::vector<int> missing() override { return call_->missing(); }
+
+ private:
+  Queue& queue_;
+  std::unique_ptr<Operation> call_;
 };
 
 class NcclCommunicator final : public Communicator {
@@ -61,15 +76,11 @@ class NcclCommunicator final : public Communicator {
       : Communicator(control.rank(), control.size()),
         control_(control),
         library_(std::move(library)),
-        staging_(*library_),
-        lanes_{new_lane(), new_lane(), new_lane()} {
+        staging_(*library_) {
     set_timeout(control.timeout());
     const Choice choice = choose_device(share);
-    attempt(connecting(Lane::statistics), [&] { use(choice); });
-    const auto ids = share_ids();
-    for (const Lane lane : {Lane::statistics, Lane::scatter, Lane::gather}) {
-      connect(connecting(lane), ids[static_cast<std::size_t>(lane)]);
-    }
+    attempt(connecting(), [&] { use(choice); });
+    connect(share_id());
   }
 
   ~NcclCommunicator() override {
@@ -78,6 +89,7 @@ class NcclCommunicator final : public Communicator {
 
   std::string_view transport() const override { return "nccl"; }
   Links links() const override { return {"", "", library_->version()}; }
+  void set_check_order(bool check) override { control_.comm().set_check_order(check); }
   [[noreturn]] void abort(ExitCode code) override {
     control_.comm().abort(code);
     leave_process(code);
@@ -86,6 +98,7 @@ class NcclCommunicator final : public Communicator {
  protected:
   std::unique_ptr<Operation> start_broadcast(const CallSite& call, std::span<std::byte> data,
                                              int root) override {
+    if (call.lane == Lane::statistics) return beside(control_.broadcast(call, data, root));
     const bool is_root = rank() == root;
     const Traffic traffic = traffic_of_broadcast(*this, root, data.size());
     return start(call, traffic.sends, traffic.receives,
@@ -94,6 +107,7 @@ class NcclCommunicator final : public Communicator {
 
   std::unique_ptr<Operation> start_all_gather(const CallSite& call, std::span<const std::byte> mine,
                                               std::span<std::byte> all, Sizes byte_counts) override {
+    if (call.lane == Lane::statistics) return beside(control_.all_gather(call, mine, all, byte_counts));
     const bool alike = std::ranges::all_of(byte_counts, [&](auto bytes) { return bytes == mine.size(); });
     return start(call, Sizes(byte_counts.size(), mine.size()), byte_counts, [&](Transfer& transfer) {
       if (alike) return transfer.all_gather(mine, all);
@@ -106,6 +120,9 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Operation> start_all_to_all(const CallSite& call, std::span<const std::byte> send,
                                               Sizes send_byte_counts, std::span<std::byte> receive,
                                               Sizes receive_byte_counts) override {
+    if (call.lane == Lane::statistics) {
+      return beside(control_.all_to_all(call, send, send_byte_counts, receive, receive_byte_counts));
+    }
     const Pieces outgoing(send, send_byte_counts);
     const Pieces incoming(receive, receive_byte_counts);
     return start(call, send_byte_counts, receive_byte_counts, [&](Transfer& transfer) {
@@ -116,6 +133,7 @@ class NcclCommunicator final : public Communicator {
 
   std::unique_ptr<Operation> start_exchange(const CallSite& call, std::span<const Outgoing<std::byte>> sends,
                                             std::span<const Incoming<std::byte>> receives) override {
+    if (call.lane == Lane::statistics) return beside(control_.exchange(call, sends, receives));
     const Traffic traffic = traffic_of_exchange(*this, sends, receives);
     return start(call, traffic.sends, traffic.receives, [&](Transfer& transfer) {
       for (const auto& it : sends) transfer.send(it.to, it.data);
@@ -123,7 +141,9 @@ class NcclCommunicator final : public Communicator {
     });
   }
 
-  std::unique_ptr<Operation> start_barrier(const CallSite& call) override { return control_.barrier(call); }
+  std::unique_ptr<Operation> start_barrier(const CallSite& call) override {
+    return beside(control_.barrier(call));
+  }
 
   std::string name_of(int rank) const override { return control_.name_of(rank); }
   void listen() override { control_.listen(); }
@@ -138,8 +158,8 @@ class NcclCommunicator final : public Communicator {
   template <class Fill>
   std::unique_ptr<Operation> start(const CallSite& call, const Sizes& sends, const Sizes& receives,
                                    const Fill& fill) {
-    auto agreement = checks_order() ? control_.agree(call, sends, receives) : nullptr;
-    auto transfer = std::make_unique<Transfer>(lanes_, static_cast<std::size_t>(call.lane), open_);
+    auto agreement = control_.agree(call, sends, receives, queue_.started_beside(call.lane));
+    auto transfer = std::make_unique<Transfer>(*library_, staging_, queue_, call, open_);
     attempt(call, [&] {
       fill(*transfer);
       transfer->begin(std::move(agreement));
@@ -157,8 +177,12 @@ class NcclCommunicator final : public Communicator {
     }
   }
 
-  CallSite connecting(Lane lane) const {
-    return {Collective::connect, "NCCL", lane, 0, phase(), ElementType::byte};
+  std::unique_ptr<Operation> beside(std::unique_ptr<Operation> call) {
+    return call ? std::make_unique<Beside>(queue_, std::move(call)) : nullptr;
+  }
+
+  CallSite connecting() const {
+    return {Collective::connect, "NCCL", Lane::scatter, 0, phase(), ElementType::byte};
   }
 
   // Rank 0 says whether GPUs may be shared.
@@ -178,27 +202,20 @@ class NcclCommunicator final : public Communicator {
     library_->use(choice.device);
   }
 
-  // Rank 0's, one a lane.
-  std::array<Id, lane_count> share_ids() {
-    std::array<Id, lane_count> ids{};
-    if (rank() == 0) {
-      attempt(connecting(Lane::statistics),
-              [&] { std::ranges::generate(ids, [&] { return library_->new_id(); }); });
-    }
-    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(ids));
-    control_.comm().broadcast(Lane::statistics, "NCCL's ids", bytes, 0).wait();
-    return ids;
+  // Rank 0's.
+  Id share_id() {
+    Id id{};
+    if (rank() == 0) attempt(connecting(), [&] { id = library_->new_id(); });
+    control_.comm().broadcast(Lane::statistics, "NCCL's id", std::span<std::byte>(id), 0).wait();
+    return id;
   }
 
-  // Joins a lane's clique. A first exchange sets up the ways between all pairs now, while nothing else runs
-  // on the GPU: it may wait for all of it.
-  void connect(const CallSite& call, const Id& id) {
-    TransferLane& lane = lanes_[static_cast<std::size_t>(call.lane)];
-    attempt(call, [&] {
-      lane.stream = library_->new_stream();
-      lane.clique = library_->join(id, rank(), size());
-    });
-    Pending(std::make_unique<Settling>(*library_, lane.clique), this, call).wait();
+  // A first exchange sets up the ways between all pairs now, while nothing else runs on the GPU: it may wait
+  // for all of it.
+  void connect(const Id& id) {
+    const CallSite call = connecting();
+    attempt(call, [&] { library_->join(id, rank(), size()); });
+    Pending(std::make_unique<Settling>(*library_), this, call).wait();
     const std::vector<std::byte> mine(static_cast<std::size_t>(size()));
     std::vector<std::byte> theirs(mine.size());
     const Sizes one_each(mine.size(), 1);
@@ -208,11 +225,9 @@ class NcclCommunicator final : public Communicator {
   // In order, which waits for the others as long as for any call. Whether it succeeded.
   bool left() {
     try {
-      for (const TransferLane& lane : lanes_) {
-        library_->leave(lane.clique);
-        const CallSite call{Collective::leave, "NCCL", Lane::statistics, 0, phase(), ElementType::nothing};
-        Pending(std::make_unique<Settling>(*library_, lane.clique), this, call).wait();
-      }
+      library_->leave();
+      const CallSite call{Collective::leave, "NCCL", Lane::scatter, 0, phase(), ElementType::nothing};
+      Pending(std::make_unique<Settling>(*library_), this, call).wait();
       return true;
     } catch (const CommError& error) {
       spdlog::warn("{}", error.what());
@@ -220,12 +235,10 @@ class NcclCommunicator final : public Communicator {
     }
   }
 
-  TransferLane new_lane() { return {*library_, staging_, {}, {}}; }
-
   Control control_;
   std::unique_ptr<Library> library_;
   Staging staging_;
-  std::array<TransferLane, lane_count> lanes_;
+  Queue queue_;
   int open_ = 0;
 };
 

@@ -185,6 +185,44 @@ inline void lanes_do_not_wait_for_each_other(Communicator& comm) {
   }
 }
 
+// Scatters and gathers, as many of each, in an order of each worker's own.
+inline void lanes_may_be_started_in_orders_that_differ(Communicator& comm) {
+  Random random(static_cast<std::uint64_t>(40 + comm.rank()));
+  constexpr std::size_t each = 40;
+  const std::vector<std::size_t> sizes(static_cast<std::size_t>(comm.size()), 3);
+  struct Going {
+    Lane lane;
+    std::vector<std::int32_t> mine, all;
+    Pending pending{};
+  };
+  const auto what = [](Lane lane, int rank, std::size_t number) {
+    return message(rank, static_cast<int>(2 * number) + (lane == Lane::gather ? 1 : 0), 3);
+  };
+  std::vector<Going> scatters, gathers;
+  scatters.reserve(each);
+  gathers.reserve(each);
+  while (scatters.size() < each || gathers.size() < each) {
+    const bool scatter = gathers.size() == each || (scatters.size() < each && random.integer(0, 1) == 0);
+    std::vector<Going>& lane = scatter ? scatters : gathers;
+    Going& going = lane.emplace_back(Going{scatter ? Lane::scatter : Lane::gather, {}, {}});
+    going.mine = what(going.lane, comm.rank(), lane.size() - 1);
+    going.all.resize(sizes.size() * 3);
+    going.pending = comm.all_gather(going.lane, "of a lane", view(going.mine), std::span(going.all), sizes);
+    if (random.integer(0, 3) == 0) (void)lane[lane.size() / 2].pending.test();
+  }
+  for (std::vector<Going>* lane : {&scatters, &gathers}) {
+    for (std::size_t number = 0; number < each; ++number) {
+      Going& going = (*lane)[number];
+      going.pending.wait();
+      for (std::size_t rank = 0; rank < sizes.size(); ++rank) {
+        EXPECT_TRUE(same_bits(std::span<const std::int32_t>(going.all).subspan(rank * 3, 3),
+                              view(what(going.lane, static_cast<int>(rank), number))))
+            << name_of(going.lane) << " " << number << ", from rank " << rank;
+      }
+    }
+  }
+}
+
 inline void a_moved_pending_finishes_what_it_took_over(Communicator& comm) {
   auto data = message(comm.rank(), 0, 1'000);
   Pending first = comm.broadcast(Lane::statistics, "moved", std::span(data), 0);
@@ -366,6 +404,7 @@ inline std::vector<Behaviour> transport_behaviours() {
       {"barriers_can_be_repeated", suite::barriers_can_be_repeated},
       {"many_collectives_may_be_under_way_on_a_lane", suite::many_collectives_may_be_under_way_on_a_lane},
       {"lanes_do_not_wait_for_each_other", suite::lanes_do_not_wait_for_each_other},
+      {"lanes_may_be_started_in_orders_that_differ", suite::lanes_may_be_started_in_orders_that_differ},
       {"a_moved_pending_finishes_what_it_took_over", suite::a_moved_pending_finishes_what_it_took_over},
       {"polling_alone_finishes", suite::polling_alone_finishes},
       {"arguments_that_do_not_fit_are_refused_by_name", suite::arguments_that_do_not_fit_are_refused_by_name},

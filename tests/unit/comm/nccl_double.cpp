@@ -12,9 +12,8 @@ namespace {
 
 constexpr int askings_until_settled = 3;
 
-template <class T>
-T& of(void* handle) {
-  return *static_cast<T*>(handle);
+std::optional<bool>& of(nccl::Event event) {
+  return *static_cast<std::optional<bool>*>(event.handle);
 }
 
 void require(bool right, const char* wrong) {
@@ -25,32 +24,31 @@ void require(bool right, const char* wrong) {
 
 nccl::Id NcclWorld::new_id() {
   const std::lock_guard lock(mutex_);
-  nccl::Id id{};
-  id.back() = static_cast<std::byte>(++ids_);
-  return id;
+  require(!id_, "a second id");
+  id_.emplace();
+  id_->back() = std::byte{1};
+  return *id_;
 }
 
-int NcclWorld::join(const nccl::Id& id) {
+void NcclWorld::join(const nccl::Id& id) {
   const std::lock_guard lock(mutex_);
-  require(id != nccl::Id{}, "an id that nobody made");
-  const int clique = cliques_.try_emplace(id, static_cast<int>(cliques_.size())).first->second;
-  ++joined_[clique];
-  return clique;
+  require(id == id_, "an id that nobody made");
+  ++joined_;
 }
 
-int NcclWorld::joined(int clique) {
+int NcclWorld::joined() {
   const std::lock_guard lock(mutex_);
-  return joined_[clique];
+  return joined_;
 }
 
-void NcclWorld::post(int clique, int from, int to, std::vector<std::byte> message) {
+void NcclWorld::post(int from, int to, std::vector<std::byte> message) {
   const std::lock_guard lock(mutex_);
-  messages_[{clique, {from, to}}].push_back(std::move(message));
+  messages_[{from, to}].push_back(std::move(message));
 }
 
-std::optional<std::vector<std::byte>> NcclWorld::take(int clique, int from, int to) {
+std::optional<std::vector<std::byte>> NcclWorld::take(int from, int to) {
   const std::lock_guard lock(mutex_);
-  auto& waiting = messages_[{clique, {from, to}}];
+  auto& waiting = messages_[{from, to}];
   if (waiting.empty()) return {};
   std::vector<std::byte> message = std::move(waiting.front());
   waiting.pop_front();
@@ -60,8 +58,7 @@ std::optional<std::vector<std::byte>> NcclWorld::take(int clique, int from, int 
 NcclDouble::NcclDouble(NcclWorld& world, Record& record) : world_(world), record_(record) {}
 
 NcclDouble::~NcclDouble() {
-  record_.left =
-      std::ranges::all_of(members_, [](const Member& it) { return it.leaving && it.askings == 0; });
+  record_.left = leaving_ && askings_ == 0;
 }
 
 void NcclDouble::made(std::string_view name) {
@@ -75,7 +72,7 @@ void NcclDouble::use(int device) {
 }
 
 void NcclDouble::pose_as_host(const std::string& name) {
-  require(members_.empty(), "a host's name after NCCL has read it");
+  require(size_ == 0, "a host's name after NCCL has read it");
   record_.posed_as = name;
 }
 
@@ -84,71 +81,58 @@ nccl::Id NcclDouble::new_id() {
   return world_.new_id();
 }
 
-nccl::Clique NcclDouble::join(const nccl::Id& id, int rank, int size) {
+void NcclDouble::join(const nccl::Id& id, int rank, int size) {
   made("join");
-  require(record_.device >= 0, "a clique before a GPU");
-  Member& member = members_.emplace_back();
-  member.number = world_.join(id);
-  member.rank = rank;
-  member.size = size;
-  member.askings = askings_until_settled;
-  return {&member};
+  require(record_.device >= 0, "NCCL before a GPU");
+  require(size_ == 0, "a second communicator");
+  world_.join(id);
+  rank_ = rank;
+  size_ = size;
+  askings_ = askings_until_settled;
 }
 
-void NcclDouble::leave(nccl::Clique clique) {
+void NcclDouble::leave() {
   made("leave");
-  auto& member = of<Member>(clique.handle);
-  require(member.askings == 0, "leaving a clique that is not settled");
-  member.leaving = true;
-  member.askings = askings_until_settled;
+  require(askings_ == 0, "leaving what is not settled");
+  leaving_ = true;
+  askings_ = askings_until_settled;
 }
 
-bool NcclDouble::settled(nccl::Clique clique) {
+bool NcclDouble::settled() {
   made("settled");
   run();
-  auto& member = of<Member>(clique.handle);
-  if (!member.joined) member.joined = world_.joined(member.number) == member.size;
-  if (!member.joined) return false;
-  if (member.askings > 0) --member.askings;
-  if (member.askings == 0 && member.begun) {
-    of<std::deque<Task>>(member.stream.handle).push_back(task_of(member, *std::exchange(member.begun, {})));
-  }
-  return member.askings == 0;
+  if (!joined_) joined_ = world_.joined() == size_;
+  if (!joined_) return false;
+  if (askings_ > 0) --askings_;
+  if (askings_ == 0 && begun_) stream_.push_back(task_of(*std::exchange(begun_, {})));
+  return askings_ == 0;
 }
 
 void NcclDouble::begin_group() {
-  require(!std::exchange(in_group_, true), "a group in a group");
+  require(!group_, "a group in a group");
+  group_.emplace();
 }
 
-NcclDouble::Member& NcclDouble::begun_on(nccl::Clique clique, nccl::Stream stream) {
-  require(in_group_, "a call outside a group");
-  auto& member = of<Member>(clique.handle);
-  require(member.askings == 0 && member.joined && !member.leaving, "a call on a clique that is not settled");
-  require(!group_ || (group_clique_.handle == clique.handle && group_stream_.handle == stream.handle),
-          "two cliques or streams in a group");
-  if (!group_) group_.emplace();
-  group_clique_ = clique;
-  group_stream_ = stream;
-  return member;
+NcclDouble::Group& NcclDouble::group() {
+  require(group_.has_value(), "a call outside a group");
+  require(askings_ == 0 && joined_ && !leaving_, "a call while NCCL is not settled");
+  return *group_;
 }
 
 void NcclDouble::end_group() {
   made("end_group");
-  require(std::exchange(in_group_, false), "the end of no group");
-  if (!group_) return;
-  auto& member = of<Member>(group_clique_.handle);
-  member.begun = std::exchange(group_, {});
-  member.stream = group_stream_;
-  member.askings = askings_until_settled;
+  require(group_.has_value(), "the end of no group");
+  begun_ = std::exchange(group_, {});
+  askings_ = askings_until_settled;
 }
 
-NcclDouble::Task NcclDouble::task_of(const Member& member, Group group) {
-  return [this, number = member.number, rank = member.rank, group = std::move(group)]() mutable {
+NcclDouble::Task NcclDouble::task_of(Group group) {
+  return [this, group = std::move(group)]() mutable {
     for (const Message& it : std::exchange(group.sends, {})) {
-      world_.post(number, rank, it.other, {it.memory, it.memory + it.bytes});
+      world_.post(rank_, it.other, {it.memory, it.memory + it.bytes});
     }
     std::erase_if(group.receives, [&](const Message& it) {
-      const auto message = world_.take(number, it.other, rank);
+      const auto message = world_.take(it.other, rank_);
       if (!message) return false;
       require(message->size() == it.bytes, "another size sent than received");
       std::ranges::copy(*message, it.memory);
@@ -158,57 +142,45 @@ NcclDouble::Task NcclDouble::task_of(const Member& member, Group group) {
   };
 }
 
-void NcclDouble::send(const std::byte* from, std::size_t bytes, int to, nccl::Clique clique,
-                      nccl::Stream stream) {
+void NcclDouble::send(const std::byte* from, std::size_t bytes, int to) {
   made("send");
-  begun_on(clique, stream);
   require_device(from, bytes);
-  group_->sends.push_back({to, const_cast<std::byte*>(from), bytes});
+  group().sends.push_back({to, const_cast<std::byte*>(from), bytes});
 }
 
-void NcclDouble::receive(std::byte* into, std::size_t bytes, int from, nccl::Clique clique,
-                         nccl::Stream stream) {
+void NcclDouble::receive(std::byte* into, std::size_t bytes, int from) {
   made("receive");
-  begun_on(clique, stream);
   require_device(into, bytes);
-  group_->receives.push_back({from, into, bytes});
+  group().receives.push_back({from, into, bytes});
 }
 
-void NcclDouble::broadcast(std::byte* data, std::size_t bytes, int root, nccl::Clique clique,
-                           nccl::Stream stream) {
+void NcclDouble::broadcast(std::byte* data, std::size_t bytes, int root) {
   made("broadcast");
-  const Member& member = begun_on(clique, stream);
   require_device(data, bytes);
-  for (int other = 0; other < member.size; ++other) {
-    if (member.rank == root && other != root) group_->sends.push_back({other, data, bytes});
+  for (int other = 0; other < size_; ++other) {
+    if (rank_ == root && other != root) group().sends.push_back({other, data, bytes});
   }
-  if (member.rank != root) group_->receives.push_back({root, data, bytes});
+  if (rank_ != root) group().receives.push_back({root, data, bytes});
 }
 
-void NcclDouble::all_gather(const std::byte* mine, std::byte* all, std::size_t each, nccl::Clique clique,
-                            nccl::Stream stream) {
+void NcclDouble::all_gather(const std::byte* mine, std::byte* all, std::size_t each) {
   made("all_gather");
-  const Member& member = begun_on(clique, stream);
   require_device(mine, each);
-  require_device(all, each * static_cast<std::size_t>(member.size));
-  for (int other = 0; other < member.size; ++other) {
-    group_->sends.push_back({other, const_cast<std::byte*>(mine), each});
-    group_->receives.push_back({other, all + static_cast<std::size_t>(other) * each, each});
+  require_device(all, each * static_cast<std::size_t>(size_));
+  for (int other = 0; other < size_; ++other) {
+    group().sends.push_back({other, const_cast<std::byte*>(mine), each});
+    group().receives.push_back({other, all + static_cast<std::size_t>(other) * each, each});
   }
-}
-
-nccl::Stream NcclDouble::new_stream() {
-  return {&streams_.emplace_back()};
 }
 
 nccl::Event NcclDouble::new_event() {
   return {&events_.emplace_back()};
 }
 
-void NcclDouble::record(nccl::Event event, nccl::Stream stream) {
-  auto& reached = of<std::optional<bool>>(event.handle);
+void NcclDouble::record(nccl::Event event) {
+  auto& reached = of(event);
   reached = false;
-  of<std::deque<Task>>(stream.handle).emplace_back([&reached] {
+  stream_.emplace_back([&reached] {
     reached = true;
     return true;
   });
@@ -217,17 +189,14 @@ void NcclDouble::record(nccl::Event event, nccl::Stream stream) {
 bool NcclDouble::reached(nccl::Event event) {
   made("reached");
   run();
-  const auto& reached = of<std::optional<bool>>(event.handle);
+  const auto& reached = of(event);
   require(reached.has_value(), "an event never recorded");
   return *reached;
 }
 
-// One step of each stream.
 void NcclDouble::run() {
-  if (stands_still || record_.aborted) return;
-  for (auto& stream : streams_) {
-    if (!stream.empty() && stream.front()()) stream.pop_front();
-  }
+  if (stands_still || record_.aborted || stream_.empty()) return;
+  if (stream_.front()()) stream_.pop_front();
 }
 
 std::byte* NcclDouble::take(Memory& memory, std::size_t bytes) {
@@ -263,13 +232,13 @@ bool NcclDouble::on_device(const std::byte* memory) {
   return memory != nullptr && holds(device_, memory, 1);
 }
 
-void NcclDouble::copy(std::byte* into, const std::byte* from, std::size_t bytes, nccl::Stream stream) {
+void NcclDouble::copy(std::byte* into, const std::byte* from, std::size_t bytes) {
   made("copy");
   const auto fast = [&](const std::byte* memory) {
     return holds(device_, memory, bytes) || holds(pinned_, memory, bytes);
   };
   require(fast(into) && fast(from), "a copy of memory that is neither pinned nor the GPU's");
-  of<std::deque<Task>>(stream.handle).emplace_back([=] {
+  stream_.emplace_back([=] {
     std::memcpy(into, from, bytes);
     return true;
   });

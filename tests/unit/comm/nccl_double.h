@@ -17,30 +17,29 @@
 
 namespace lockstep::test {
 
-// What the doubles of one job share: who has joined which clique, and the messages under way.
+// What the doubles of one job share: how many have come, and the messages under way.
 class NcclWorld {
  public:
   nccl::Id new_id();
-  // A clique's number; the same for all that give this id.
-  int join(const nccl::Id& id);
-  int joined(int clique);
-  void post(int clique, int from, int to, std::vector<std::byte> message);
-  std::optional<std::vector<std::byte>> take(int clique, int from, int to);
+  void join(const nccl::Id& id);
+  int joined();
+  void post(int from, int to, std::vector<std::byte> message);
+  std::optional<std::vector<std::byte>> take(int from, int to);
 
  private:
   std::mutex mutex_;
-  int ids_ = 0;
-  std::map<nccl::Id, int> cliques_;
-  std::map<int, int> joined_;
-  std::map<std::pair<int, std::pair<int, int>>, std::deque<std::vector<std::byte>>> messages_;
+  std::optional<nccl::Id> id_;
+  int joined_ = 0;
+  std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> messages_;
 };
 
-// NCCL and CUDA of one worker, without either. Streams do what they got when somebody asks for it, a little a
-// time; what was begun on a clique gets to its stream only after some askings, as NCCL hands it over in the
-// background. Memory "of the GPU" is the host's, but it knows which is which.
+// NCCL and CUDA of one worker, without either. The stream does what it got when somebody asks for it, a
+// little a time; what NCCL was told gets to its stream only after some askings, as it is handed over in the
+// background. Messages of a pair of workers are matched in the order in which the two streams come to them.
+// Memory "of the GPU" is the host's, but it knows which is which.
 //
 // Throws std::logic_error where it is used in a way that the real ones answer by a crash, wrong data or not
-// at all: a call outside a group or on a clique that is not settled, memory of the wrong kind, an event never
+// at all: a call outside a group or while NCCL is not settled, memory of the wrong kind, an event never
 // recorded.
 class NcclDouble final : public nccl::Library {
  public:
@@ -50,7 +49,7 @@ class NcclDouble final : public nccl::Library {
     std::string posed_as;
     int device = -1;
     bool aborted = false;
-    bool left = false;  // all cliques
+    bool left = false;
   };
 
   NcclDouble(NcclWorld& world, Record& record);
@@ -59,7 +58,7 @@ class NcclDouble final : public nccl::Library {
   // What happens in a call beside what it does: called first, with its name and how often it was made before.
   // May throw.
   std::function<void(std::string_view name, int before)> at = [](std::string_view, int) {};
-  // Streams do nothing while this is so.
+  // The stream does nothing while this is so.
   std::atomic<bool> stands_still = false;
   std::string host_name = "here";
   std::vector<std::string> device_names = {"GPU-0", "GPU-1", "GPU-2", "GPU-3",
@@ -71,28 +70,23 @@ class NcclDouble final : public nccl::Library {
   void use(int device) override;
   void pose_as_host(const std::string& name) override;
   nccl::Id new_id() override;
-  nccl::Clique join(const nccl::Id& id, int rank, int size) override;
-  void leave(nccl::Clique clique) override;
-  bool settled(nccl::Clique clique) override;
+  void join(const nccl::Id& id, int rank, int size) override;
+  void leave() override;
+  bool settled() override;
   void abort() noexcept override { record_.aborted = true; }
   void begin_group() override;
   void end_group() override;
-  void send(const std::byte* from, std::size_t bytes, int to, nccl::Clique clique,
-            nccl::Stream stream) override;
-  void receive(std::byte* into, std::size_t bytes, int from, nccl::Clique clique,
-               nccl::Stream stream) override;
-  void broadcast(std::byte* data, std::size_t bytes, int root, nccl::Clique clique,
-                 nccl::Stream stream) override;
-  void all_gather(const std::byte* mine, std::byte* all, std::size_t each, nccl::Clique clique,
-                  nccl::Stream stream) override;
-  nccl::Stream new_stream() override;
+  void send(const std::byte* from, std::size_t bytes, int to) override;
+  void receive(std::byte* into, std::size_t bytes, int from) override;
+  void broadcast(std::byte* data, std::size_t bytes, int root) override;
+  void all_gather(const std::byte* mine, std::byte* all, std::size_t each) override;
   nccl::Event new_event() override;
-  void record(nccl::Event event, nccl::Stream stream) override;
+  void record(nccl::Event event) override;
   bool reached(nccl::Event event) override;
   std::byte* device_memory(std::size_t bytes) override;
   std::byte* pinned_memory(std::size_t bytes) override;
   bool on_device(const std::byte* memory) override;
-  void copy(std::byte* into, const std::byte* from, std::size_t bytes, nccl::Stream stream) override;
+  void copy(std::byte* into, const std::byte* from, std::size_t bytes) override;
 
  private:
   using Task = std::function<bool()>;  // whether it is done
@@ -106,21 +100,12 @@ class NcclDouble final : public nccl::Library {
     std::vector<Message> sends;
     std::vector<Message> receives;
   };
-  struct Member {
-    int number = 0;
-    int rank = 0;
-    int size = 0;
-    int askings = 0;  // until what was begun has settled
-    bool joined = false;
-    bool leaving = false;
-    std::optional<Group> begun;
-    nccl::Stream stream;
-  };
   using Memory = std::map<const std::byte*, std::vector<std::byte>>;
 
   void made(std::string_view name);
-  Member& begun_on(nccl::Clique clique, nccl::Stream stream);
-  Task task_of(const Member& member, Group group);
+  // The group that a call belongs to.
+  Group& group();
+  Task task_of(Group group);
   void run();
   static std::byte* take(Memory& memory, std::size_t bytes);
   static bool holds(const Memory& memory, const std::byte* begin, std::size_t bytes);
@@ -128,12 +113,14 @@ class NcclDouble final : public nccl::Library {
 
   NcclWorld& world_;
   Record& record_;
-  bool in_group_ = false;
-  std::optional<Group> group_;
-  nccl::Clique group_clique_;
-  nccl::Stream group_stream_;
-  std::deque<Member> members_;
-  std::deque<std::deque<Task>> streams_;
+  int rank_ = 0;
+  int size_ = 0;
+  bool joined_ = false;  // by all
+  bool leaving_ = false;
+  int askings_ = 0;             // until what was begun has settled
+  std::optional<Group> group_;  // open
+  std::optional<Group> begun_;
+  std::deque<Task> stream_;
   std::deque<std::optional<bool>> events_;  // nothing: never recorded
   Memory device_;
   Memory pinned_;

@@ -95,9 +95,8 @@ void gather(Communicator& comm) {
   const std::vector<double> mine(3, comm.rank());
   std::vector<double> all(3 * static_cast<std::size_t>(comm.size()));
   const std::vector<std::size_t> counts(static_cast<std::size_t>(comm.size()), 3);
-  comm.set_phase("step 7 forward");
-  comm.all_gather(Lane::statistics, "bn1 moments", std::span<const double>(mine), std::span(all), counts)
-      .wait();
+  comm.set_phase("step 7 backward");
+  comm.all_gather(Lane::scatter, "gradients", std::span<const double>(mine), std::span(all), counts).wait();
 }
 
 TEST(Nccl, memory_of_the_gpu_is_used_where_it_is) {
@@ -107,7 +106,7 @@ TEST(Nccl, memory_of_the_gpu_is_used_where_it_is) {
     auto* const begin = reinterpret_cast<std::int32_t*>(nccl.device_memory(16));
     const std::span<std::int32_t> data(begin, 4);
     if (comm.rank() == 1) std::iota(data.begin(), data.end(), 40);
-    comm.broadcast(Lane::statistics, "weights", data, 1).wait();
+    comm.broadcast(Lane::scatter, "weights", data, 1).wait();
     EXPECT_THAT(data, testing::ElementsAre(40, 41, 42, 43));
     EXPECT_EQ(job.record(comm.rank()).calls["copy"], copies);
   });
@@ -127,16 +126,57 @@ TEST(Nccl, memory_of_the_gpu_needs_no_other) {
   });
 }
 
-TEST(Nccl, whoever_waits_in_one_lane_hands_over_in_all) {
+TEST(Nccl, statistics_are_not_its_own) {
+  NcclJob job(2);
+  job.run([&](Communicator& comm, NcclDouble&) {
+    auto& calls = job.record(comm.rank()).calls;
+    const int groups = calls["end_group"];
+    suite::sums_of_integers_are_exact(comm);
+    EXPECT_EQ(calls["end_group"], groups);
+  });
+}
+
+TEST(Nccl, whoever_waits_for_statistics_hands_over_gradients) {
   NcclJob job(2);
   job.timeout = 3s;
+  std::atomic<bool> waits = false;
+  std::atomic<bool> handed_over = false;
+  job.prepare = [&](NcclDouble& nccl, int rank) {
+    nccl.at = [&, rank](std::string_view name, int) {
+      if (rank == 1 && waits && name == "end_group") handed_over = true;
+    };
+  };
   job.run([&](Communicator& comm, NcclDouble&) {
     std::vector<int> weights(2, comm.rank());
     std::vector<int> sums(2, comm.rank());
     Pending gradients = comm.broadcast(Lane::gather, "weights", std::span(weights), 1);
-    Pending statistics = comm.broadcast(Lane::statistics, "sums", std::span(sums), 0);
-    (comm.rank() == 0 ? gradients : statistics).wait();
-    (comm.rank() == 0 ? statistics : gradients).wait();
+    if (comm.rank() == 1) waits = true;
+    while (comm.rank() == 0 && !handed_over) EXPECT_FALSE(gradients.test());
+    comm.broadcast(Lane::statistics, "sums", std::span(sums), 0).wait();
+    gradients.wait();
+  });
+  for (const int rank : {0, 1}) EXPECT_EQ(job.message(rank), "");
+}
+
+// NCCL has one queue.
+TEST(Nccl, no_scatter_waits_for_a_gather_that_somebody_has_yet_to_start) {
+  NcclJob job(2);
+  job.timeout = 3s;
+  job.run([&](Communicator& comm, NcclDouble&) {
+    std::vector<int> gathered(2, comm.rank());
+    std::vector<int> scattered(3, comm.rank());
+    const auto gather = [&] { return comm.broadcast(Lane::gather, "sums", std::span(gathered), 0); };
+    const auto scatter = [&] { return comm.broadcast(Lane::scatter, "sent", std::span(scattered), 1); };
+    if (comm.rank() == 0) {
+      Pending early = gather();
+      scatter().wait();
+      early.wait();
+    } else {
+      scatter().wait();
+      gather().wait();
+    }
+    EXPECT_THAT(gathered, testing::Each(0));
+    EXPECT_THAT(scattered, testing::Each(1));
   });
   for (const int rank : {0, 1}) EXPECT_EQ(job.message(rank), "");
 }
@@ -154,8 +194,8 @@ TEST(Nccl, a_failure_beside_is_told_with_its_own_call) {
 
 TEST(Nccl, what_all_throw_alike_leaves_in_order) {
   Record record;
-  NcclWorld world;
   const auto run = [&](const std::exception_ptr& thrown) {
+    NcclWorld world;
     run_threads(1, [&](Communicator& control) {
       auto nccl = nccl::make_transport(control, std::make_unique<NcclDouble>(world, record), false);
       run_and_leave(std::move(nccl), [&](Communicator&) { std::rethrow_exception(thrown); });
@@ -241,7 +281,7 @@ TEST(Nccl, whoever_does_not_come_is_named_and_nothing_is_begun) {
   });
   EXPECT_THAT(
       job.message(0) + job.message(2),
-      AllOf(HasSubstr("all_gather 'bn1 moments' (statistics #0, step 7 forward): not finished after 0.1 s"),
+      AllOf(HasSubstr("all_gather 'gradients' (scatter #0, step 7 backward): not finished after 0.1 s"),
             HasSubstr("nothing from rank 1")));
 }
 
@@ -250,10 +290,10 @@ TEST(Nccl, other_calls_are_both_named_and_neither_is_begun) {
   job.run([&](Communicator& comm, NcclDouble&) {
     std::vector<int> data(2);
     if (comm.rank() == 0) gather(comm);
-    if (comm.rank() == 1) comm.broadcast(Lane::statistics, "weights", std::span(data), 0).wait();
+    if (comm.rank() == 1) comm.broadcast(Lane::scatter, "weights", std::span(data), 0).wait();
   });
   const std::string messages = job.message(0) + job.message(1);
-  EXPECT_THAT(messages, AllOf(HasSubstr("all_gather 'bn1 moments'"), HasSubstr("broadcast 'weights'"),
+  EXPECT_THAT(messages, AllOf(HasSubstr("all_gather 'gradients'"), HasSubstr("broadcast 'weights'"),
                               HasSubstr("fell out of step")));
   EXPECT_EQ(job.record(0).calls["all_gather"] + job.record(1).calls["broadcast"], 0);
 }
@@ -262,7 +302,7 @@ TEST(Nccl, sizes_that_do_not_fit_are_told_before_anything_is_written) {
   NcclJob job(2);
   job.run([](Communicator& comm, NcclDouble&) {
     std::vector<std::int32_t> data(comm.rank() == 0 ? 3 : 4);
-    comm.broadcast(Lane::statistics, "weights", std::span(data), 0).wait();
+    comm.broadcast(Lane::scatter, "weights", std::span(data), 0).wait();
   });
   EXPECT_THAT(job.message(1),
               AllOf(HasSubstr("broadcast 'weights'"), HasSubstr("rank 0 sends 12 bytes, expected were 16")));
@@ -290,7 +330,7 @@ TEST_P(NcclFailure, is_told_with_its_call_and_ends_everything) {
     gather(comm);
   });
   EXPECT_THAT(job.message(1),
-              AllOf(HasSubstr("rank 1 of 2: all_gather 'bn1 moments' (statistics #0, step 7 forward)"),
+              AllOf(HasSubstr("rank 1 of 2: all_gather 'gradients' (scatter #0, step 7 backward)"),
                     HasSubstr("NCCL: unhandled system error")));
   EXPECT_TRUE(job.record(1).aborted);
   EXPECT_FALSE(job.record(1).left);
@@ -307,7 +347,7 @@ TEST(Nccl, what_never_ends_on_the_gpu_is_given_up) {
   });
   for (const int rank : {0, 1}) {
     EXPECT_THAT(job.message(rank),
-                AllOf(HasSubstr("all_gather 'bn1 moments'"), HasSubstr("not finished after 2 s"),
+                AllOf(HasSubstr("all_gather 'gradients'"), HasSubstr("not finished after 2 s"),
                       HasSubstr("nothing from another worker")));
     EXPECT_TRUE(job.record(rank).aborted);
   }
@@ -323,7 +363,7 @@ TEST(Nccl, whoever_cannot_join_fails_those_who_wait_for_it) {
   };
   job.run([](Communicator&, NcclDouble&) { ADD_FAILURE(); });
   EXPECT_THAT(job.message(1),
-              AllOf(HasSubstr("connect 'NCCL' (statistics #0, start)"), HasSubstr("no way to rank 0")));
+              AllOf(HasSubstr("connect 'NCCL' (scatter #0, start)"), HasSubstr("no way to rank 0")));
   EXPECT_THAT(job.message(0), AllOf(HasSubstr("connect 'NCCL'"), HasSubstr("not finished after 2 s")));
   EXPECT_TRUE(job.record(0).aborted);
 }
@@ -344,7 +384,7 @@ TEST(Nccl, a_call_that_was_dropped_ends_everything) {
   NcclJob job(1);
   job.run([](Communicator& comm, NcclDouble&) {
     std::vector<int> data(2);
-    (void)comm.broadcast(Lane::statistics, "weights", std::span(data), 0);
+    (void)comm.broadcast(Lane::scatter, "weights", std::span(data), 0);
   });
   EXPECT_TRUE(job.record(0).aborted);
 }
