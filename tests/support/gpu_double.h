@@ -95,6 +95,7 @@ class GpuDouble {
  public:
   explicit GpuDouble(bool open) : memory_(open), threads_(memory_) {}
   const GuardedThreads& runner(int /*thread*/) const { return threads_; }
+  const GuardedThreads& reductions() const { return threads_; }
   std::string fingerprint() const { return "a GPU that is none"; }
   std::string identity() const { return "the double"; }
   std::size_t free_bytes() const { return GuardedMemory::capacity; }

@@ -43,7 +43,7 @@ class Operations final : public lockstep::Device {
   void enter() const override { machine_->make_current(); }
   void wait() const override { machine_->wait(); }
 
-  // GradientMemory
+  // GradientMemory. Gradients are final, and shards are at work on what is before them: not behind those.
   std::shared_ptr<float> floats(std::size_t count) const override {
     auto memory = machine_->allocate(count * sizeof(float));
     auto* const start = reinterpret_cast<float*>(memory.get());
@@ -51,13 +51,13 @@ class Operations final : public lockstep::Device {
   }
   void copy(const float* from, float* to, std::size_t count) const override {
     if (count == 0) return;
-    cuda::copy(runner(0), from, to, static_cast<std::int64_t>(count));
-    runner(0).wait();
+    cuda::copy(machine_->reductions(), from, to, static_cast<std::int64_t>(count));
+    machine_->reductions().wait();
   }
   void fold(Range node, std::span<const Part<float>> parts, float* out, std::size_t count) const override {
     const float* const sum = fold_parts(node, parts, static_cast<std::int64_t>(count));
-    if (sum != out) cuda::copy(runner(0), sum, out, static_cast<std::int64_t>(count));
-    runner(0).wait();
+    if (sum != out) cuda::copy(machine_->reductions(), sum, out, static_cast<std::int64_t>(count));
+    machine_->reductions().wait();
   }
 
   std::unique_ptr<Kernel> make_convolution(const Convolution& convolution,
@@ -208,7 +208,7 @@ class Operations final : public lockstep::Device {
     }
     float* const left = fold_parts({node.begin, split(node)}, parts, count);
     const float* const right = fold_parts({split(node), node.end}, parts, count);
-    cuda::add_into(runner(0), left, right, count);
+    cuda::add_into(machine_->reductions(), left, right, count);
     return left;
   }
 

@@ -52,6 +52,7 @@ Device::Device(const DeviceOptions& options) : options_(options) {
   pool_.emplace(options.index);
   for (int stream = 0; stream < options.streams; ++stream) lanes_.emplace_back(*pool_);
   copies_.emplace();
+  reductions_.emplace();
 }
 
 void Device::make_current() const {
@@ -115,6 +116,7 @@ std::shared_ptr<std::byte> Device::allocate(std::size_t bytes) const {
 void Device::give_back(std::byte* memory) const {
   for (const Lane& lane : lanes_) cudaStreamSynchronize(lane.stream.get());
   cudaStreamSynchronize(copies_->get());
+  cudaStreamSynchronize(reductions_->get());
   MemoryPool::give_back(memory, runner(0).get());
 }
 

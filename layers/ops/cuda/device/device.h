@@ -33,10 +33,12 @@ class Device {
 
   void make_current() const;
   const Stream& runner(int thread) const { return lane(thread).stream; }
+  // Beside all threads: for sums of gradients that are final.
+  const Stream& reductions() const { return *reductions_; }
   cudnnHandle_t cudnn(int thread) const { return lane(thread).cudnn.get(); }
   cublasHandle_t cublas(int thread) const { return lane(thread).cublas.get(); }
   bool tf32() const { return options_.tf32; }
-  // Blocks until all streams are done.
+  // Blocks until all threads' streams are done.
   void wait() const;
 
   // Model of the GPU, and the versions of what computes on it.
@@ -79,6 +81,7 @@ class Device {
   std::optional<MemoryPool> pool_;
   std::vector<Lane> lanes_;
   std::optional<Stream> copies_;
+  std::optional<Stream> reductions_;
   mutable std::mutex begun_mutex_;
   mutable std::map<const void*, Event> begun_;  // copies, by where to
 };
