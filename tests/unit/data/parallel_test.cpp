@@ -41,7 +41,9 @@ TEST(ForEachIndex, TheCallingThreadDoesSomethingElseBetweenItsOwn) {
   for (const int threads : {1, 3}) {
     int own = 0;
     int times = 0;
-    const auto work = [&](std::size_t thread, std::int64_t) { own += thread == 0 ? 1 : 0; };
+    const auto work = [&](std::size_t thread, std::int64_t) {
+      if (thread == 0) ++own;
+    };
     for_each_index(100, threads, work, [&] {
       EXPECT_EQ(std::this_thread::get_id(), caller);
       ++times;
