@@ -107,6 +107,30 @@ TEST_P(OnDevice, NothingAboutHowWorkIsSpreadChangesABit) {
 
 INSTANTIATE_TEST_SUITE_P(, OnDevice, ::testing::Values(8, 2, 1));
 
+// With the kinds of layers that small_resnet has not.
+TEST_F(DeviceTest, TrainingWithPoolingsAndGroupsAgreesWithTheProcessor) {
+  ModelOptions options = small_resnet();
+  options.input = {.height = 9, .width = 8, .channels = 2};
+  options.spec.layers = {
+      {"conv1", Conv2dSpec{.out = 6, .kernel = 3, .padding = 1, .bias = true}},
+      {"bn1", BatchNormSpec{}},
+      {"relu1", ReluSpec{}},
+      {"pool1", MaxPoolSpec{.window = 3, .stride = 2, .padding = 1}},
+      {"block", ResidualSpec{.body = {{"conv", Conv2dSpec{.out = 6, .kernel = 3, .padding = 1, .groups = 6}},
+                                      {"pool", AvgPoolSpec{}}},
+                             .shortcut = {{"pool", MaxPoolSpec{}}}}},
+      {"relu2", ReluSpec{}},
+      {"flatten", FlattenSpec{}},
+      {"fc1", LinearSpec{.out = 5}},
+      {"bn2", BatchNormSpec{}},
+      {"relu3", ReluSpec{}},
+      {"fc2", LinearSpec{.out = 3}},
+  };
+  const Steps steps{.batches = batches};
+  const Outcome expected = run_steps(options, steps)[0];
+  expect_near(expected, run_steps(on(test::tested_device(), options), steps)[0], tolerance);
+}
+
 TEST_F(DeviceTest, TrainingInBf16AgreesWithTheProcessor) {
   if (!computes_in(Element::bf16)) GTEST_SKIP() << "not on this processor";
   ModelOptions options = small_resnet();
