@@ -39,4 +39,5 @@ if $all; then
   skipped "all.newest.* are" "$(reason build/python_newest.missing)"
   # A configuration of its own keeps these out of a plain ctest.
   ctest --preset release -C all -L all --verbose
+  [[ -n $lack ]] || ctest --preset cuda -C all -L gpu -R sanitizer
 fi
