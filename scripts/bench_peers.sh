@@ -2,8 +2,9 @@
 # lockstep against what else one would train with on this machine, PyTorch and Keras on TensorFlow, and infer with, ONNX
 # Runtime. Measures them in turn and writes a table and a picture:
 # scripts/bench_peers.sh [ROW]... [--rounds N] [--set KEY=VALUE]... [--out FOLDER]
-# (--help lists the rows). The peers come from PyPI into build/peers; PyTorch's wheel there brings CUDA's libraries, some
-# GiB. PIP_EXTRA_INDEX_URL names an index with smaller ones. A peer that cannot be installed is skipped by name.
+# (--help lists the rows; those of a GPU are measured only where they are named, `gpu` means all of them). The peers come from
+# PyPI into build/peers; PyTorch's wheel there brings CUDA's libraries, some GiB. PIP_EXTRA_INDEX_URL names an index with
+# smaller ones. A peer that cannot be installed is skipped by name.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -22,14 +23,25 @@ peer() {
 
 install_packages build peers
 [[ -x $python ]] || /usr/bin/python3 -m venv build/peers
+on_gpu=false
+[[ ! " $* " =~ " gpu" ]] || on_gpu=true
 # Rows of prediction alone need neither of those that train.
-if ! [[ " $* " =~ " predict-" && ! " $* " =~ " "(resnet|cnn) ]]; then
+if ! [[ " $* " =~ " predict-" && ! " $* " =~ " "(resnet|cnn|gpu) ]]; then
   peer PyTorch "torch torchvision" "torch torchvision"
-  peer "Keras on TensorFlow" "keras tensorflow" "tensorflow-cpu"
+  $on_gpu || peer "Keras on TensorFlow" "keras tensorflow" "tensorflow-cpu"
 fi
-peer "ONNX Runtime" "onnxruntime numpy" "onnxruntime numpy"
+$on_gpu || peer "ONNX Runtime" "onnxruntime numpy" "onnxruntime numpy"
 peer "Matplotlib, for the picture" matplotlib matplotlib
 
+if $on_gpu; then
+  make_python
+  toolkit=$(cuda_toolkit)
+  [[ -z $toolkit ]] || make_cudnn_frontend "$toolkit"
+  lack=$(lack_of_cuda_toolkit "$toolkit")
+  [[ -z $lack ]] || die "the GPU parts cannot be built: $lack (scripts/cuda_toolkit.sh brings all of it to build/cuda_toolkit)"
+  [[ -f build/cuda/build.ninja ]] || cmake --preset cuda -DLOCKSTEP_TESTS=OFF -DLOCKSTEP_CUDA_TOOLKIT="$toolkit" >&2
+  cmake --build --preset cuda --target lockstep >&2
+fi
 [[ -f build/release/build.ninja ]] || cmake --preset release -DLOCKSTEP_TESTS=OFF >&2
 cmake --build --preset release --target lockstep >&2
 exec "$python" scripts/peers/compare.py "$@"

@@ -22,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = Path(__file__).resolve().parent
 LOCKSTEP = os.environ.get("LOCKSTEP", str(ROOT / "build" / "release" / "lockstep"))
+LOCKSTEP_ON_GPU = os.environ.get("LOCKSTEP_ON_GPU", str(ROOT / "build" / "cuda" / "lockstep"))
 WORKERS = 2
 LONGEST = 600  # seconds that one of them may take for a round
 
@@ -45,15 +46,17 @@ class Row:
     peers: dict
     settings: tuple = ()
     workers: int = WORKERS
+    threads: int = 1  # of a worker; on a GPU, queues
+    lockstep: str = LOCKSTEP
 
     def ours(self, settings):
         height, width, channels = self.image
         given = ["data.dataset=synthetic", f"data.synthetic.height={height}", f"data.synthetic.width={width}",
                  f"data.synthetic.channels={channels}", f"data.synthetic.classes={self.classes}",
                  f"model.name={self.model}", f"batch.global={self.batch * self.workers}", "optimizer.name=sgd",
-                 "optimizer.momentum=0.9", "threads=1", *self.settings, *settings]
+                 "optimizer.momentum=0.9", f"threads={self.threads}", *self.settings, *settings]
         launch = [str(ROOT / "scripts" / "mpirun.sh"), "-n", str(self.workers)]
-        return with_settings([*launch, LOCKSTEP, "bench", "step", "--json"], given)
+        return with_settings([*launch, self.lockstep, "bench", "step", "--json"], given)
 
 
 @dataclasses.dataclass
@@ -75,9 +78,9 @@ class PredictRow:
                              settings)
 
 
-def torch(model, batch, *options):
+def torch(model, batch, *options, ranks=WORKERS):
     return [sys.executable, str(PEERS / "torch_ddp.py"), "--model", model, "--batch", str(batch), "--ranks",
-            str(WORKERS), "--channels-last", *options]
+            str(ranks), "--channels-last", *options]
 
 
 def keras(batch):
@@ -89,6 +92,14 @@ def resnet20(batch):
         "PyTorch": torch("resnet20", batch),
         "PyTorch, moments all-reduced": torch("resnet20", batch, "--sync-bn"),
         "Keras, synchronized": keras(batch)})
+
+
+def resnet50_on_gpu(precision, shards):
+    options = {"fp32": [], "tf32": ["--tf32"], "bf16": ["--tf32", "--bf16"]}[precision]
+    peer = torch("resnet50", 64, "--device", "cuda", "--sync-bn", *options, ranks=1)
+    return Row("resnet50", 64, (224, 224, 3), 1000, {"PyTorch": peer},
+               ("device=gpu", f"precision={precision}", f"batch.shards={shards}"), workers=1, threads=min(shards, 4),
+               lockstep=LOCKSTEP_ON_GPU)
 
 
 ROWS = {
@@ -103,6 +114,14 @@ ROWS = {
     "predict-resnet20": PredictRow("resnet20", 64, (64, 8, 1)),
     "predict-resnet50": PredictRow("resnet50", 16, (16, 4, 1)),
 }
+# One GPU, with all shards on it.
+GPU_ROWS = {f"gpu-resnet50-{precision}-shards-{shards}": resnet50_on_gpu(precision, shards)
+            for precision in ("fp32", "tf32", "bf16") for shards in (1, 8)}
+ALL_ROWS = ROWS | GPU_ROWS
+
+
+def chosen(names):
+    return [row for name in names for row in (GPU_ROWS if name == "gpu" else [name])] or list(ROWS)
 
 
 def measure(command):
@@ -208,13 +227,15 @@ def write(table, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"default: all of {', '.join(ROWS)}")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"default: all of {', '.join(ROWS)}; on a "
+                        f"GPU, all of them with the name gpu: {', '.join(GPU_ROWS)}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for lockstep")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench_peers", metavar="FOLDER")
     options = parser.parse_args()
-    if unknown := [name for name in options.rows if name not in ROWS]:
-        parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    rows = chosen(options.rows)
+    if unknown := [name for name in rows if name not in ALL_ROWS]:
+        parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(ALL_ROWS)}")
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
 
@@ -223,9 +244,9 @@ def main():
 
     options.out.mkdir(parents=True, exist_ok=True)
     table = {"machine": machine(), "threads": 1, "settings": options.set, "rows": {}}
-    for name in options.rows or ROWS:
+    for name in rows:
         tell(f"{name}:")
-        table["rows"][name] = measure_row(ROWS[name], options.set, options.rounds, tell)
+        table["rows"][name] = measure_row(ALL_ROWS[name], options.set, options.rounds, tell)
         write(table, options.out)  # whoever stops it has the rows so far
     for name, numbers in table["rows"].items():
         for line in describe(name, numbers):

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""PyTorch's DistributedDataParallel on processors (gloo), a process a rank: what many would take instead of lockstep.
+"""PyTorch's DistributedDataParallel, a process a rank: what many would take instead of lockstep. On processors (gloo) or,
+with --device cuda, on a GPU a rank (NCCL).
 
 Prints one JSON object: images_per_s of the whole job, the median of some windows. Forward, backward, exchange and
 SGD with momentum on random images in memory.
 
     torch_ddp.py --model resnet20 --batch 64 --channels-last
 
-BatchNorm is local to a rank, since torch.nn.SyncBatchNorm refuses tensors that are not on a GPU. --sync-bn measures
-what its users write in its place: moments through a differentiable all_reduce.
+BatchNorm is local to a rank unless --sync-bn is given. That takes torch.nn.SyncBatchNorm on GPUs, which refuses tensors
+that are elsewhere; on processors it measures what users write in its place: moments through a differentiable all_reduce.
 """
 
 import argparse
@@ -106,21 +107,23 @@ def make_step(options):
 
     torch.manual_seed(0)
     shape, classes = MODELS[options.model]
-    network = build(options.model)
-    images = torch.randn(options.batch, *shape)
-    labels = torch.randint(classes, (options.batch,))
+    network = build(options.model).to(options.device)
+    images = torch.randn(options.batch, *shape, device=options.device)
+    labels = torch.randint(classes, (options.batch,), device=options.device)
     if options.channels_last:
         network = network.to(memory_format=torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
+    if options.sync_bn and options.device == "cuda":
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     if options.ranks > 1:
-        if options.sync_bn:
+        if options.sync_bn and options.device == "cpu":
             synchronize(network)
         network = nn.parallel.DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     loss_of = nn.CrossEntropyLoss()
 
     def step():
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.bf16):
+        with torch.autocast(options.device, dtype=torch.bfloat16, enabled=options.bf16):
             loss = loss_of(network(images), labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -134,16 +137,21 @@ def measure(options, step):
     import torch
     import torch.distributed as dist
 
-    def seconds(steps):
+    def all_done():
+        if options.device == "cuda":
+            torch.cuda.synchronize()
         dist.barrier()
+
+    def seconds(steps):
+        all_done()
         start = time.perf_counter()
         for _ in range(steps):
             step()
-        dist.barrier()
+        all_done()
         return time.perf_counter() - start
 
     seconds(WARM_UP)
-    steps = torch.tensor([max(1, round(options.seconds * WARM_UP / seconds(WARM_UP)))])
+    steps = torch.tensor([max(1, round(options.seconds * WARM_UP / seconds(WARM_UP)))], device=options.device)
     dist.broadcast(steps, 0)
     steps = int(steps)
     images = options.batch * options.ranks * steps
@@ -159,14 +167,23 @@ def run_rank(rank, options, folder):
     torch.set_num_threads(options.threads)
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[(rank * options.threads + i) % len(cores)] for i in range(options.threads)})
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=options.ranks)
+    on_gpu = options.device == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(rank)
+        torch.backends.cudnn.benchmark = True  # its fastest way
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.tf32
+    dist.init_process_group("nccl" if on_gpu else "gloo", init_method=f"file://{folder}/store", rank=rank,
+                            world_size=options.ranks)
     rates, steps = measure(options, make_step(options))
     if rank == 0:
-        (Path(folder) / "report").write_text(json.dumps({
-            "images_per_s": statistics.median(rates), "min": min(rates), "max": max(rates),
-            "version": f"PyTorch {torch.__version__}", "model": options.model, "batch_per_rank": options.batch,
-            "ranks": options.ranks, "threads": options.threads, "windows": len(rates), "steps_per_window": steps,
-            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        report = {"images_per_s": statistics.median(rates), "min": min(rates), "max": max(rates),
+                  "version": f"PyTorch {torch.__version__}", "model": options.model, "batch_per_rank": options.batch,
+                  "ranks": options.ranks, "threads": options.threads, "windows": len(rates), "steps_per_window": steps}
+        if on_gpu:
+            report["gpu"] = torch.cuda.get_device_name()
+        else:
+            report["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        (Path(folder) / "report").write_text(json.dumps(report))
     dist.barrier()
     sys.stdout.flush()
     os._exit(0)  # gloo aborts now and then where it is taken down in order
@@ -180,10 +197,17 @@ def main():
     parser.add_argument("--threads", type=int, default=1, help="of a rank")
     parser.add_argument("--windows", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1, help="a window's length, about")
-    parser.add_argument("--channels-last", action="store_true", help="its fastest layout on processors")
-    parser.add_argument("--sync-bn", action="store_true", help="all-reduce the moments of BatchNorm")
+    parser.add_argument("--channels-last", action="store_true", help="its fastest layout")
+    parser.add_argument("--sync-bn", action="store_true", help="BatchNorm over the images of all ranks")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--tf32", action="store_true", help="on a GPU, round what is multiplied to 10 bits")
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     options = parser.parse_args()
+    if options.device == "cuda":
+        import torch
+
+        if torch.cuda.device_count() < options.ranks:
+            sys.exit(f"Error: {options.ranks} rank(s), and PyTorch sees {torch.cuda.device_count()} GPU(s)")
 
     spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:

@@ -4,11 +4,12 @@
 import importlib.util
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from binary import ROOT, Cases, expect, run, skip
+from binary import Cases, LOCKSTEP, ROOT, expect, run, skip
 from data_sets import write_cifar10
 
 PEERS = ROOT / "scripts" / "peers"
@@ -247,6 +248,22 @@ def peers_say_why_a_row_is_skipped(room):
     expect(json.loads((room.folder / "peers.json").read_text())["rows"]["cnn-64"] == row, told.stderr)
     told = subprocess.run([*script, "cnn-65"], capture_output=True, text=True, check=False)
     expect(told.returncode == USAGE and "cnn-65" in told.stderr and "resnet20-64" in told.stderr, told.stderr)
+
+
+@cases
+def peers_on_a_gpu_are_measured_where_one_asks_for_them(room):
+    expect(compare.chosen(["cnn-64", "gpu"]) == ["cnn-64", *compare.GPU_ROWS], compare.chosen(["cnn-64", "gpu"]))
+    expect(compare.chosen([]) == list(compare.ROWS), compare.chosen([]))
+    name = "gpu-resnet50-fp32-shards-1"
+    script = [sys.executable, PEERS / "compare.py", name, "--rounds", "1", "--out", room.folder]
+    told = subprocess.run(script, env={**os.environ, "LOCKSTEP_ON_GPU": LOCKSTEP}, capture_output=True, text=True,
+                          check=False)
+    row = json.loads(told.stdout)["rows"][name]
+    expect("build" in row["skipped"] and "CUDA" in row["skipped"], row)
+    for precision, option in [("fp32", "--batch"), ("tf32", "--tf32"), ("bf16", "--bf16")]:
+        row = compare.GPU_ROWS[f"gpu-resnet50-{precision}-shards-8"]
+        expect({"device=gpu", f"precision={precision}", "batch.shards=8"} <= set(row.ours([])), row.ours([]))
+        expect({"cuda", "--sync-bn", option} <= set(row.peers["PyTorch"]), row.peers)
 
 
 @cases
