@@ -7,6 +7,14 @@ if(NOT LOCKSTEP_NVCC)
     "scripts/cuda_toolkit.sh brings a toolkit to build/cuda_toolkit; LOCKSTEP_CUDA_TOOLKIT names one that is installed.")
 endif()
 
+# CMake keeps the compiler and the libraries that it found first.
+file(REAL_PATH ${LOCKSTEP_NVCC} found)
+file(REAL_PATH ${LOCKSTEP_CUDA_TOOLKIT}/bin/nvcc wanted)
+if(NOT found STREQUAL wanted)
+  message(FATAL_ERROR "${CMAKE_BINARY_DIR} was configured for another CUDA toolkit, whose compiler is ${found}. For that in "
+    "${LOCKSTEP_CUDA_TOOLKIT} configure it anew: add --fresh.")
+endif()
+
 # Ampere, Hopper, Blackwell.
 set(CMAKE_CUDA_ARCHITECTURES 80 90 100 CACHE STRING "GPUs to compile for")
 set(CMAKE_CUDA_COMPILER ${LOCKSTEP_NVCC})

@@ -39,7 +39,7 @@ if $on_gpu; then
   [[ -z $toolkit ]] || make_cudnn_frontend "$toolkit"
   lack=$(lack_of_cuda_toolkit "$toolkit")
   [[ -z $lack ]] || die "the GPU parts cannot be built: $lack (scripts/cuda_toolkit.sh brings all of it to build/cuda_toolkit)"
-  [[ -f build/cuda/build.ninja ]] || cmake --preset cuda -DLOCKSTEP_TESTS=OFF -DLOCKSTEP_CUDA_TOOLKIT="$toolkit" >&2
+  configure_cuda "$toolkit" >&2
   cmake --build --preset cuda --target lockstep >&2
 fi
 [[ -f build/release/build.ninja ]] || cmake --preset release -DLOCKSTEP_TESTS=OFF >&2

@@ -101,6 +101,13 @@ make_cudnn_frontend() {
     -r <(grep '^nvidia-cudnn-frontend=' scripts/packages/cuda.txt) || rm -rf build/cudnn_frontend
 }
 
+# Configures the preset `cuda` for that toolkit, anew where it was for another: configure_cuda TOOLKIT [OPTION]...
+configure_cuda() {
+  local cache=build/cuda/CMakeCache.txt fresh=()
+  [[ ! -f $cache ]] || grep -qx "LOCKSTEP_CUDA_TOOLKIT:PATH=$1" "$cache" || fresh=(--fresh)
+  cmake "${fresh[@]}" --preset cuda -DLOCKSTEP_CUDA_TOOLKIT="$1" "${@:2}"
+}
+
 # What such a folder lacks of what the preset `cuda` needs; nothing where all of it is there.
 lack_of_cuda_toolkit() {
   [[ -n $1 ]] || {

@@ -24,7 +24,7 @@ toolkit=$(cuda_toolkit)
 [[ -z $toolkit ]] || make_cudnn_frontend "$toolkit"
 lack=$(lack_of_cuda_toolkit "$toolkit")
 if [[ -z $lack ]]; then
-  cmake --preset cuda -DLOCKSTEP_TESTS=ON -DLOCKSTEP_CUDA_TOOLKIT="$toolkit"
+  configure_cuda "$toolkit" -DLOCKSTEP_TESTS=ON
   cmake --build --preset cuda --target lockstep mpi_suite gpu_operations gpu_networks
   ctest --preset cuda -L gpu
 else
