@@ -9,9 +9,9 @@
 
 #include "comm/nccl/nccl.h"
 #include "comm/nccl/transport.h"
+#include "tests/support/nccl_double.h"
 #include "tests/support/run_workers.h"
 #include "tests/support/transport_suite.h"
-#include "tests/unit/comm/nccl_double.h"
 
 namespace lockstep::test {
 namespace {
