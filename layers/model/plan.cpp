@@ -214,7 +214,7 @@ void Plan::train(const Training& training, const Loss& loss) {
           .distinct_shapes = {}};
   prepare(run);
   training.statistics.begin(training.batch.global);
-  // What a GPU does for the first time may wait for all that it is at: nobody must wait for this worker then.
+  // What a GPU does for the first time may wait for all that it is at, and others would wait for this worker.
   const bool overlap = device_.is_host() || !run.first_time;
   training.reducer.begin(training.node_gradients, training.gradients, layout_.present(training.batch.global),
                          overlap);
@@ -377,6 +377,8 @@ void Plan::run_segment(Run& run, const Segment& segment) {
       alive();
     }
   });
+  // A device of its own is still at work: what goes between workers goes on meanwhile.
+  while (run.training != nullptr && !device_.done()) run.training->reducer.progress();
   device_.wait();
 }
 

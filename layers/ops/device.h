@@ -61,7 +61,9 @@ class Device : public GradientMemory {
   virtual std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const = 0;
   // Called first by each thread that asks for something.
   virtual void enter() const = 0;
-  // Returns when all that was asked for is done. Throws what went wrong.
+  // Whether all that the threads asked for is done; never blocks. Throws what went wrong.
+  virtual bool done() const = 0;
+  // Returns when it is.
   virtual void wait() const = 0;
 
   // kernels.h

@@ -33,6 +33,7 @@ class Host final : public Device {
   void await_copy(const void* /*to*/, int /*thread*/) const override {}
   std::shared_ptr<std::byte> allocate_on_host(std::size_t bytes) const override { return allocate(bytes); }
   void enter() const override {}
+  bool done() const override { return true; }
   void wait() const override {}
 
   std::unique_ptr<Kernel> make_convolution(const Convolution& convolution,

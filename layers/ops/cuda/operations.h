@@ -41,6 +41,7 @@ class Operations final : public lockstep::Device {
     return machine_->allocate_on_host(bytes);
   }
   void enter() const override { machine_->make_current(); }
+  bool done() const override { return machine_->done(); }
   void wait() const override { machine_->wait(); }
 
   // GradientMemory. Gradients are final, and shards are at work on what is before them: not behind those.

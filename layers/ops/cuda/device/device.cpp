@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nvrtc.h>
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -52,11 +53,15 @@ Device::Device(const DeviceOptions& options) : options_(options) {
   pool_.emplace(options.index);
   for (int stream = 0; stream < options.streams; ++stream) lanes_.emplace_back(*pool_);
   copies_.emplace();
-  reductions_.emplace();
+  reductions_.emplace(Stream::Urgency::first);
 }
 
 void Device::make_current() const {
   check(cudaSetDevice(options_.index), fmt::format("choosing GPU {}", options_.index));
+}
+
+bool Device::done() const {
+  return std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.stream.done(); });
 }
 
 void Device::wait() const {

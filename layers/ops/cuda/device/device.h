@@ -38,7 +38,9 @@ class Device {
   cudnnHandle_t cudnn(int thread) const { return lane(thread).cudnn.get(); }
   cublasHandle_t cublas(int thread) const { return lane(thread).cublas.get(); }
   bool tf32() const { return options_.tf32; }
-  // Blocks until all threads' streams are done.
+  // Whether all threads' streams are done.
+  bool done() const;
+  // Blocks until they are.
   void wait() const;
 
   // Model of the GPU, and the versions of what computes on it.

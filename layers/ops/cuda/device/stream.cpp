@@ -10,9 +10,14 @@ Event::Event() {
   event_.reset(event);
 }
 
-Stream::Stream() {
+Stream::Stream(Urgency urgency) {
+  int usual = 0;
+  int first = 0;
+  check(cudaDeviceGetStreamPriorityRange(&usual, &first), "asking for its streams' priorities");
   cudaStream_t stream = nullptr;
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
+  check(
+      cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, urgency == Urgency::first ? first : usual),
+      "making a stream");
   stream_.reset(stream);
 }
 
@@ -22,6 +27,16 @@ void Stream::record(const Event& event) const {
 
 void Stream::wait_for(const Event& event) const {
   check(cudaStreamWaitEvent(get(), event.get(), 0), "waiting for an event");
+}
+
+bool Stream::done() const {
+  const cudaError_t result = cudaStreamQuery(get());
+  if (result == cudaErrorNotReady) {
+    cudaGetLastError();  // which later calls should not report
+    return false;
+  }
+  check(result, "work on the GPU");
+  return true;
 }
 
 void Stream::wait() const {

@@ -26,7 +26,9 @@ class Event {
 // norm.cu and its neighbours, which alone see how (launch.cuh).
 class Stream {
  public:
-  Stream();
+  // first: what is put into it goes before what other streams have, once a multiprocessor is free.
+  enum class Urgency : std::uint8_t { usual, first };
+  explicit Stream(Urgency urgency = Urgency::usual);
 
   cudaStream_t get() const { return stream_.get(); }
 
@@ -34,6 +36,8 @@ class Stream {
   void record(const Event& event) const;
   // What is put into this stream from now on waits until the mark, where it was recorded last, is reached.
   void wait_for(const Event& event) const;
+  // Whether all is done, and, as `wait`, throws.
+  bool done() const;
   // Blocks until all is done; throws what went wrong meanwhile.
   void wait() const;
 
