@@ -58,10 +58,10 @@ template <class Runner>
 void find_infinite(const Runner& runner, const float* values, std::int64_t count, std::int32_t* found);
 
 // out[i] = Σ leaf[i] along the fixed tree (comm/tree), over `leaves` ≥ 1 arrays that start `stride` elements
-// apart. T: float or double. out may be the first of them.
-template <class Runner, class T>
-void fold_sums(const Runner& runner, const T* first, std::int64_t stride, std::int64_t leaves,
-               std::int64_t count, T* out);
+// apart. out may be the first of them.
+template <class Runner>
+void fold_sums(const Runner& runner, const float* first, std::int64_t stride, std::int64_t leaves,
+               std::int64_t count, float* out);
 
 // Steps of the optimizers (trainer/optim) on `count` parameters that are treated alike. buffer: null where
 // there is no momentum.

@@ -9,18 +9,17 @@
 // Values folded along the fixed tree (comm/tree): the same bits as there.
 namespace lockstep::cuda {
 
-// out[i] = Σ leaf[i]. T: float (gradients) or double (sums of a batch_norm). For each element.
-template <class T>
+// out[i] = Σ leaf[i]. For each element.
 struct FoldSums {
-  const T* leaves;  // `stride` elements from one to the next
+  const float* leaves;  // `stride` elements from one to the next
   std::int64_t stride;
   std::int64_t count;  // of leaves, at least 1
-  T* out;              // may be a leaf
+  float* out;          // may be a leaf
 
   LOCKSTEP_HOST_DEVICE void operator()(std::int64_t i) const {
-    out[i] = fold_along_tree<T>(
+    out[i] = fold_along_tree<float>(
         count, [&](std::int64_t leaf) { return leaves[leaf * stride + i]; },
-        [](T& left, const T& right) { left += right; });
+        [](float& left, const float& right) { left += right; });
   }
 };
 

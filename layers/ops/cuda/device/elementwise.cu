@@ -19,7 +19,6 @@ template void sum_rows(const Stream&, const Bf16*, std::int64_t, std::int64_t, s
 template void sum_of_squares(const Stream&, const float*, std::int64_t, std::byte*, double*);
 template void find_infinite(const Stream&, const float*, std::int64_t, std::int32_t*);
 template void fold_sums(const Stream&, const float*, std::int64_t, std::int64_t, std::int64_t, float*);
-template void fold_sums(const Stream&, const double*, std::int64_t, std::int64_t, std::int64_t, double*);
 template void update_sgd(const Stream&, float*, const float*, float*, bool, const SgdScalars&, std::int64_t);
 template void update_adamw(const Stream&, float*, const float*, float*, float*, const AdamWScalars&,
                            std::int64_t);

@@ -64,10 +64,10 @@ void find_infinite(const Runner& runner, const float* values, std::int64_t count
   runner.over(count, FindInfinite{values, found});
 }
 
-template <class Runner, class T>
-void fold_sums(const Runner& runner, const T* first, std::int64_t stride, std::int64_t leaves,
-               std::int64_t count, T* out) {
-  runner.over(count, FoldSums<T>{first, stride, leaves, out});
+template <class Runner>
+void fold_sums(const Runner& runner, const float* first, std::int64_t stride, std::int64_t leaves,
+               std::int64_t count, float* out) {
+  runner.over(count, FoldSums{first, stride, leaves, out});
 }
 
 template <class Runner>
