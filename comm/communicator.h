@@ -19,7 +19,8 @@
 namespace lockstep {
 
 // A lane is a first-in-first-out channel of its own: operations of one lane finish in the order in which
-// they were started, and never wait for another lane. Buckets are gathered on another lane than they are
+// they were started, and wait for no other lane, but that a gather may wait for scatters which another worker
+// started before it (NCCL has one queue for both). Buckets are gathered on another lane than they are
 // scattered on, because a gather follows its bucket's fold and so may not queue behind a later scatter.
 enum class Lane : std::uint8_t { statistics, scatter, gather };
 inline constexpr int lane_count = 3;

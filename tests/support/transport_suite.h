@@ -223,6 +223,21 @@ inline void lanes_may_be_started_in_orders_that_differ(Communicator& comm) {
   }
 }
 
+// Every other worker has started the gather before; those behind it have yet to.
+inline void no_scatter_waits_for_a_gather_that_somebody_has_yet_to_start(Communicator& comm) {
+  const std::vector<std::size_t> sizes(static_cast<std::size_t>(comm.size()), 5);
+  const auto mine = message(comm.rank(), 0, 5);
+  std::vector<std::int32_t> gathered(5 * sizes.size());
+  std::vector<std::int32_t> scattered(gathered.size());
+  const auto gather = [&] {
+    return comm.all_gather(Lane::gather, "sums", view(mine), std::span(gathered), sizes);
+  };
+  Pending early = comm.rank() % 2 == 0 ? gather() : Pending();
+  comm.all_gather(Lane::scatter, "sent", view(mine), std::span(scattered), sizes).wait();
+  (early.active() ? std::move(early) : gather()).wait();
+  EXPECT_TRUE(same_bits(gathered, scattered));
+}
+
 inline void a_moved_pending_finishes_what_it_took_over(Communicator& comm) {
   auto data = message(comm.rank(), 0, 1'000);
   Pending first = comm.broadcast(Lane::statistics, "moved", std::span(data), 0);
@@ -405,6 +420,8 @@ inline std::vector<Behaviour> transport_behaviours() {
       {"many_collectives_may_be_under_way_on_a_lane", suite::many_collectives_may_be_under_way_on_a_lane},
       {"lanes_do_not_wait_for_each_other", suite::lanes_do_not_wait_for_each_other},
       {"lanes_may_be_started_in_orders_that_differ", suite::lanes_may_be_started_in_orders_that_differ},
+      {"no_scatter_waits_for_a_gather_that_somebody_has_yet_to_start",
+       suite::no_scatter_waits_for_a_gather_that_somebody_has_yet_to_start},
       {"a_moved_pending_finishes_what_it_took_over", suite::a_moved_pending_finishes_what_it_took_over},
       {"polling_alone_finishes", suite::polling_alone_finishes},
       {"arguments_that_do_not_fit_are_refused_by_name", suite::arguments_that_do_not_fit_are_refused_by_name},

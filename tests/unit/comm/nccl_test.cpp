@@ -158,29 +158,6 @@ TEST(Nccl, whoever_waits_for_statistics_hands_over_gradients) {
   for (const int rank : {0, 1}) EXPECT_EQ(job.message(rank), "");
 }
 
-// NCCL has one queue.
-TEST(Nccl, no_scatter_waits_for_a_gather_that_somebody_has_yet_to_start) {
-  NcclJob job(2);
-  job.timeout = 3s;
-  job.run([&](Communicator& comm, NcclDouble&) {
-    std::vector<int> gathered(2, comm.rank());
-    std::vector<int> scattered(3, comm.rank());
-    const auto gather = [&] { return comm.broadcast(Lane::gather, "sums", std::span(gathered), 0); };
-    const auto scatter = [&] { return comm.broadcast(Lane::scatter, "sent", std::span(scattered), 1); };
-    if (comm.rank() == 0) {
-      Pending early = gather();
-      scatter().wait();
-      early.wait();
-    } else {
-      scatter().wait();
-      gather().wait();
-    }
-    EXPECT_THAT(gathered, testing::Each(0));
-    EXPECT_THAT(scattered, testing::Each(1));
-  });
-  for (const int rank : {0, 1}) EXPECT_EQ(job.message(rank), "");
-}
-
 TEST(Nccl, a_failure_beside_is_told_with_its_own_call) {
   NcclJob job(2);
   job.run([&](Communicator& comm, NcclDouble&) {
