@@ -9,9 +9,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "comm/nccl/transport.h"
+
+// Which has communicators that do not block.
+static_assert(NCCL_VERSION_CODE >= NCCL_VERSION(2, 14, 0), "lockstep needs NCCL 2.14 or later");
 
 namespace lockstep {
 
@@ -35,10 +40,6 @@ cudaEvent_t event_of(Event event) {
 
 class NvidiaLibrary final : public Library {
  public:
-  // By default NCCL sets up its ways at the first call that takes them, which may wait for all that the GPU
-  // is at.
-  NvidiaLibrary() { ::setenv("NCCL_RUNTIME_CONNECT", "0", 0); }
-
   ~NvidiaLibrary() override {
     if (aborted_) return;
     if (comm_ != nullptr) (void)ncclCommDestroy(comm_);
@@ -78,10 +79,18 @@ class NvidiaLibrary final : public Library {
 
   void use(int device) override {
     require(cudaSetDevice(device));
-    require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    int usual = 0;
+    int first = 0;
+    require(cudaDeviceGetStreamPriorityRange(&usual, &first));
+    require(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, first));
   }
 
-  void pose_as_host(const std::string& name) override { ::setenv("NCCL_HOSTID", name.c_str(), 1); }
+  // Kernels of all that share a GPU should fit on it together, and the data take no way past the host.
+  void pose_as_host(const std::string& name) override {
+    ::setenv("NCCL_HOSTID", name.c_str(), 1);
+    ::setenv("NCCL_MAX_CTAS", "2", 0);
+    ::setenv("NCCL_NET_GDR_LEVEL", "LOC", 0);
+  }
 
   Id new_id() override {
     ncclUniqueId made;
@@ -113,7 +122,13 @@ class NvidiaLibrary final : public Library {
     if (std::exchange(aborted_, true)) return;
     // In a group that a failed call left open it would wait for the group's end.
     if (in_group_) (void)ncclGroupEnd();
-    if (comm_ != nullptr) (void)ncclCommAbort(comm_);
+    if (comm_ == nullptr) return;
+    // It blocks until the others abort too, which may hang themselves: what went wrong must be told before.
+    try {
+      std::thread([comm = comm_] { (void)ncclCommAbort(comm); }).detach();
+    } catch (const std::system_error&) {
+      // No thread can be had; the process ends, and its calls with it.
+    }
   }
 
   void begin_group() override {

@@ -17,7 +17,7 @@ void Queue::remove(Transfer& transfer) {
 }
 
 void Queue::progress(const Transfer* waited_for) {
-  while (!failure_ && (advance(Lane::scatter) || advance(Lane::gather))) {
+  while (advance(Lane::scatter) || advance(Lane::gather)) {
   }
   if (!failure_) return;
   throw CommError(failure_->transfer == waited_for ? failure_->reason
@@ -27,7 +27,7 @@ void Queue::progress(const Transfer* waited_for) {
 // Whether NCCL has got the first of a lane now.
 bool Queue::advance(Lane lane) {
   Waiting& waiting = of(lane);
-  if (waiting.transfers.empty()) return false;
+  if (failure_ || waiting.transfers.empty()) return false;
   Transfer& first = *waiting.transfers.front();
   try {
     if (!first.agreed() || beside(lane).handed_over < first.behind() || !first.handed_over()) return false;

@@ -21,6 +21,7 @@ Transfer::Transfer(Library& library, Staging& staging, Queue& queue, CallSite ca
 }
 
 Transfer::~Transfer() {
+  if (stage_ == Stage::handing_over || stage_ == Stage::running) library_.abort();
   queue_.remove(*this);
 }
 
@@ -99,6 +100,7 @@ bool Transfer::poll() {
   }
   staging_.give_back(block_);
   --open_;
+  stage_ = Stage::done;
   return true;
 }
 

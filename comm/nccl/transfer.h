@@ -19,7 +19,8 @@ namespace lockstep::nccl {
 //
 // Memory of the host goes through staging memory; memory of the GPU is used where it is, and must be ready
 // before the transfer is made. It is one of `open` until it has finished. One that failed or was dropped
-// early stays open for ever: its staging memory is abandoned.
+// early stays open for ever: its staging memory is abandoned, and if NCCL has got it, NCCL is aborted before
+// whoever dropped it gives up the memory that it is at.
 class Transfer final : public Operation {
  public:
   Transfer(Library& library, Staging& staging, Queue& queue, CallSite call, int& open);
@@ -45,7 +46,7 @@ class Transfer final : public Operation {
  private:
   friend class Queue;
 
-  enum class Stage : std::uint8_t { agreeing, agreed, handing_over, running };
+  enum class Stage : std::uint8_t { agreeing, agreed, handing_over, running, done };
 
   struct Part {
     std::span<const std::byte> read;

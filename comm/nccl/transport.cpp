@@ -187,8 +187,9 @@ class NcclCommunicator final : public Communicator {
 
   // Rank 0 says whether GPUs may be shared.
   Choice choose_device(bool share) {
-    const auto texts =
-        gather_texts(control_.comm(), "GPUs", in_lines({library_->host(), library_->devices()}));
+    std::string mine;
+    attempt(connecting(), [&] { mine = in_lines({library_->host(), library_->devices()}); });
+    const auto texts = gather_texts(control_.comm(), "GPUs", mine);
     std::vector<Seat> seats;
     seats.reserve(texts.size());
     for (const std::string& text : texts) seats.push_back(from_lines(text));

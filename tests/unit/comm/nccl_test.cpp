@@ -366,6 +366,22 @@ TEST(Nccl, a_call_that_was_dropped_ends_everything) {
   EXPECT_TRUE(job.record(0).aborted);
 }
 
+// Whoever drops it gives up the memory that NCCL is at.
+TEST(Nccl, a_call_that_was_dropped_while_nccl_is_at_it_ends_it_at_once) {
+  NcclJob job(1);
+  job.run([&](Communicator& comm, NcclDouble& nccl) {
+    Record& record = job.record(0);
+    const int groups = record.calls["end_group"];
+    std::vector<int> data(2);
+    nccl.stands_still = true;
+    Pending call = comm.broadcast(Lane::scatter, "weights", std::span(data), 0);
+    while (record.calls["end_group"] == groups) EXPECT_FALSE(call.test());
+    EXPECT_FALSE(record.aborted);
+    call = Pending();
+    EXPECT_TRUE(record.aborted);
+  });
+}
+
 TEST(Nccl, a_build_without_it_says_how_to_get_it) {
   if (has_nccl()) GTEST_SKIP() << "this build has it";
   EXPECT_EQ(visible_gpus(), 0);
