@@ -25,7 +25,7 @@ toolkit=$(cuda_toolkit)
 lack=$(lack_of_cuda_toolkit "$toolkit")
 if [[ -z $lack ]]; then
   configure_cuda "$toolkit" -DLOCKSTEP_TESTS=ON
-  cmake --build --preset cuda --target lockstep mpi_suite gpu_operations gpu_networks
+  cmake --build --preset cuda --target lockstep mpi_suite mpi_faults gpu_operations gpu_networks
   ctest --preset cuda -L gpu
 else
   say "the GPU parts are skipped: $lack (scripts/cuda_toolkit.sh brings all of it to build/cuda_toolkit)"
