@@ -94,12 +94,20 @@ def resnet20(batch):
         "Keras, synchronized": keras(batch)})
 
 
-def resnet50_on_gpu(precision, shards):
+def gpus():
+    """How many this machine has."""
+    folder = Path("/proc/driver/nvidia/gpus")
+    return len(list(folder.iterdir())) if folder.is_dir() else 0
+
+
+def resnet50_on_gpus(precision, shards):
+    """A worker a GPU, each with so many shards."""
+    workers = max(1, gpus())
     options = {"fp32": [], "tf32": ["--tf32"], "bf16": ["--tf32", "--bf16"]}[precision]
-    peer = torch("resnet50", 64, "--device", "cuda", "--sync-bn", *options, ranks=1)
-    return Row("resnet50", 64, (224, 224, 3), 1000, {"PyTorch": peer},
-               ("device=gpu", f"precision={precision}", f"batch.shards={shards}"), workers=1, threads=min(shards, 4),
-               lockstep=LOCKSTEP_ON_GPU)
+    peer = torch("resnet50", 64, "--device", "cuda", "--sync-bn", *options, ranks=workers)
+    return Row("resnet50", 64, (224, 224, 3), 1000, {"PyTorch, SyncBatchNorm": peer},
+               ("device=gpu", f"precision={precision}", f"batch.shards={shards * workers}"), workers=workers,
+               threads=min(shards, 4), lockstep=LOCKSTEP_ON_GPU)
 
 
 ROWS = {
@@ -114,8 +122,8 @@ ROWS = {
     "predict-resnet20": PredictRow("resnet20", 64, (64, 8, 1)),
     "predict-resnet50": PredictRow("resnet50", 16, (16, 4, 1)),
 }
-# One GPU, with all shards on it.
-GPU_ROWS = {f"gpu-resnet50-{precision}-shards-{shards}": resnet50_on_gpu(precision, shards)
+# All GPUs of this machine; so many shards on each.
+GPU_ROWS = {f"gpu-resnet50-{precision}-shards-{shards}": resnet50_on_gpus(precision, shards)
             for precision in ("fp32", "tf32", "bf16") for shards in (1, 8)}
 ALL_ROWS = ROWS | GPU_ROWS
 
@@ -162,7 +170,7 @@ def measure_row(row, settings, rounds, tell, run=measure):
     contenders = {"lockstep": row.ours(settings), **row.peers}
     rates = {name: [] for name in contenders}
     memory = {name: [] for name in contenders}
-    versions, skipped = {}, {}
+    versions, skipped, facts = {}, {}, {}
     for round_ in range(rounds):
         names = list(contenders)
         if round_ > 0:  # the first begins with lockstep: where it cannot take part, nobody has to
@@ -182,12 +190,14 @@ def measure_row(row, settings, rounds, tell, run=measure):
             if "peak_memory_mib" in report:
                 memory[name].append(report["peak_memory_mib"])
             versions[name] = report.get("version", "")
+            told = ("shards", "threads") if name == "lockstep" else ("gpu",)
+            facts |= {fact: report[fact] for fact in told if fact in report}
             tell(f"  round {round_ + 1}, {name}: {report['images_per_s']:.1f} images/s")
     ours = rates.pop("lockstep")
     if not rates:
         return {"skipped": "; ".join(f"{name}: {reason}" for name, reason in skipped.items())}
     numbers = {"model": row.model, "images_per_worker": row.batch, "workers": row.workers, "rounds": rounds,
-               **judge(ours, rates)}
+               **facts, **judge(ours, rates)}
     numbers["peak_memory_mib"] = {name: statistics.median(each) for name, each in memory.items() if each}
     numbers["versions"] = {name: version for name, version in versions.items() if version}
     return {**numbers, "skipped_peers": skipped} if skipped else numbers
@@ -198,6 +208,8 @@ def describe(name, numbers):
     if "skipped" in numbers:
         return [f"{name}: skipped: {numbers['skipped']}"]
     lines = []
+    if "gpu" in numbers:
+        lines.append(f"{name}: {numbers['workers']} worker(s), each with a {numbers['gpu']}, {numbers['shards']} shards in all")
     for who, rate in numbers["images_per_s"].items():
         line = f"{name:<17} {who:<29} {rate['median']:9.1f} images/s ({rate['min']:.1f} to {rate['max']:.1f})"
         if "ratio" in rate:
@@ -243,7 +255,7 @@ def main():
         print(line, file=sys.stderr, flush=True)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    table = {"machine": machine(), "threads": 1, "settings": options.set, "rows": {}}
+    table = {"machine": machine(), "settings": options.set, "rows": {}}
     for name in rows:
         tell(f"{name}:")
         table["rows"][name] = measure_row(ALL_ROWS[name], options.set, options.rounds, tell)

@@ -18,7 +18,7 @@ def draw(table, path):
     if not rows:
         panels[0, 0].set_axis_off()
     machine = table["machine"]
-    title = f"Workers of {table['threads']} thread, on {machine['processor']}"
+    title = f"On {machine['processor']}"
     figure.suptitle(title + (f"\nskipped: {', '.join(skipped)}" if skipped else ""), fontsize=10)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
@@ -32,7 +32,9 @@ def draw_row(panel, name, numbers):
     colours = [OURS if who == "lockstep" else THEIRS for who in rates]
     panel.barh(list(rates), medians, xerr=errors, color=colours, capsize=3)
     panel.invert_yaxis()
-    panel.set_title(f"{name}: images/s, {numbers['workers']} worker(s), median of {numbers['rounds']} rounds", fontsize=9, loc="left")
+    on = "".join(f", {numbers[fact]}{what}" for fact, what in [("threads", " thread(s) each"), ("gpu", "")] if fact in numbers)
+    panel.set_title(f"{name}: images/s, {numbers['workers']} worker(s){on}, median of {numbers['rounds']} rounds",
+                    fontsize=9, loc="left")
     for place, rate in enumerate(rates.values()):
         if "ratio" in rate:
             panel.text(rate["max"], place, f"  lockstep: {rate['ratio']['median']:.2f} x", va="center", fontsize=8)

@@ -8,7 +8,8 @@ SGD with momentum on random images in memory.
     torch_ddp.py --model resnet20 --batch 64 --channels-last
 
 BatchNorm is local to a rank unless --sync-bn is given. That takes torch.nn.SyncBatchNorm on GPUs, which refuses tensors
-that are elsewhere; on processors it measures what users write in its place: moments through a differentiable all_reduce.
+that are elsewhere, and with one rank has nothing to synchronize; on processors it measures what users write in its place:
+moments through a differentiable all_reduce.
 """
 
 import argparse
@@ -165,13 +166,14 @@ def run_rank(rank, options, folder):
     import torch.distributed as dist
 
     torch.set_num_threads(options.threads)
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[(rank * options.threads + i) % len(cores)] for i in range(options.threads)})
     on_gpu = options.device == "cuda"
     if on_gpu:
         torch.cuda.set_device(rank)
         torch.backends.cudnn.benchmark = True  # its fastest way
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.tf32
+    else:
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[(rank * options.threads + i) % len(cores)] for i in range(options.threads)})
     dist.init_process_group("nccl" if on_gpu else "gloo", init_method=f"file://{folder}/store", rank=rank,
                             world_size=options.ranks)
     rates, steps = measure(options, make_step(options))

@@ -262,8 +262,17 @@ def peers_on_a_gpu_are_measured_where_one_asks_for_them(room):
     expect("build" in row["skipped"] and "CUDA" in row["skipped"], row)
     for precision, option in [("fp32", "--batch"), ("tf32", "--tf32"), ("bf16", "--bf16")]:
         row = compare.GPU_ROWS[f"gpu-resnet50-{precision}-shards-8"]
-        expect({"device=gpu", f"precision={precision}", "batch.shards=8"} <= set(row.ours([])), row.ours([]))
-        expect({"cuda", "--sync-bn", option} <= set(row.peers["PyTorch"]), row.peers)
+        expect({"device=gpu", f"precision={precision}"} <= set(row.ours([])), row.ours([]))
+        (peer,) = row.peers.values()
+        expect({"cuda", "--sync-bn", option} <= set(peer), peer)
+
+    def run(command):
+        return {"images_per_s": 1, **({"shards": 8, "threads": 4} if "bench" in command else {"gpu": "a card", "threads": 1})}
+
+    numbers = compare.measure_row(row, [], 1, lambda line: None, run)
+    expect((numbers["shards"], numbers["threads"], numbers["gpu"]) == (8, 4, "a card"), numbers)
+    told = compare.describe("gpu", numbers)[0]
+    expect("a card" in told and "8 shards" in told, told)
 
 
 @cases
