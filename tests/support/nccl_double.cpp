@@ -1,4 +1,4 @@
-#include "tests/unit/comm/nccl_double.h"
+#include "tests/support/nccl_double.h"
 
 #include <algorithm>
 #include <cstring>
@@ -215,7 +215,7 @@ bool NcclDouble::holds(const Memory& memory, const std::byte* begin, std::size_t
 
 void NcclDouble::require_device(const std::byte* memory, std::size_t bytes) const {
   require(bytes != 0, "a call of no bytes");
-  require(holds(device_, memory, bytes), "memory that is not the GPU's");
+  require(holds(device_, memory, bytes) || also_on_device(memory, bytes), "memory that is not the GPU's");
 }
 
 std::byte* NcclDouble::device_memory(std::size_t bytes) {
@@ -229,7 +229,7 @@ std::byte* NcclDouble::pinned_memory(std::size_t bytes) {
 }
 
 bool NcclDouble::on_device(const std::byte* memory) {
-  return memory != nullptr && holds(device_, memory, 1);
+  return memory != nullptr && (holds(device_, memory, 1) || also_on_device(memory, 1));
 }
 
 void NcclDouble::copy(std::byte* into, const std::byte* from, std::size_t bytes) {

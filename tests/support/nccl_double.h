@@ -58,6 +58,10 @@ class NcclDouble final : public nccl::Library {
   // What happens in a call beside what it does: called first, with its name and how often it was made before.
   // May throw.
   std::function<void(std::string_view name, int before)> at = [](std::string_view, int) {};
+  // Whether so many bytes are memory of a GPU that is not this double's.
+  std::function<bool(const std::byte*, std::size_t)> also_on_device = [](const std::byte*, std::size_t) {
+    return false;
+  };
   // The stream does nothing while this is so.
   std::atomic<bool> stands_still = false;
   std::string host_name = "here";

@@ -371,8 +371,8 @@ std::vector<Key> comm_keys() {
   return {
       free(word<Config, Backend>(
           "comm.backend", FIELD(comm.backend), backends,
-          "how workers talk; auto: by MPI under a launcher, else as threads; nccl: between GPUs, one a "
-          "worker, in a build with CUDA")),
+          "how workers talk; auto: by MPI under a launcher, with device gpu by NCCL, else as threads; nccl: "
+          "gradients between GPUs, one a worker, in a build with CUDA")),
       free(number<Config>("comm.bucket_mib", FIELD(comm.bucket_mib), Number{.least = 0.001, .most = 1024},
                           "gradients are summed in pieces of so many MiB")),
       free(word<Config, Overlap>("comm.overlap", FIELD(comm.overlap), overlaps,

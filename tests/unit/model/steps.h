@@ -89,6 +89,9 @@ struct Steps {
   bool may_diverge = false;
   // Changes the initial weights.
   std::function<void(Model&)> prepare = [](Model&) {};
+  // Calls the worker with what carries its messages: the threads' communicator, or another made from it.
+  std::function<void(Communicator&, const std::function<void(Communicator&)>& worker)> over =
+      [](Communicator& comm, const auto& worker) { worker(comm); };
   // Looks at a worker before each step and after the last.
   std::function<void(Communicator&, Model&)> watch = [](Communicator&, Model&) {};
 };
@@ -99,7 +102,7 @@ inline constexpr float learning_rate = 0.05F;
 inline std::vector<Outcome> run_steps(const ModelOptions& options, const Steps& steps,
                                       const std::vector<Data>& batches) {
   std::vector<Outcome> outcomes(static_cast<std::size_t>(steps.workers));
-  run_threads(steps.workers, [&](Communicator& comm) {
+  const auto worker = [&](Communicator& comm) {
     Model model(options, comm.size(), comm.rank());
     model.initialize();
     steps.prepare(model);
@@ -133,7 +136,8 @@ inline std::vector<Outcome> run_steps(const ModelOptions& options, const Steps& 
     for (const ModelTensor& tensor : model.state()) {
       outcome.state[tensor.name].assign(tensor.bytes.begin(), tensor.bytes.end());
     }
-  });
+  };
+  run_threads(steps.workers, [&](Communicator& comm) { steps.over(comm, worker); });
   return outcomes;
 }
 

@@ -6,6 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
+static_assert(CUDNN_MAJOR >= 9, "lockstep needs cuDNN 9 or later");
+
 namespace lockstep::cuda {
 namespace {
 

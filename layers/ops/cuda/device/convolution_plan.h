@@ -40,8 +40,8 @@ class NoEngine : public UsageError {
 };
 
 // One pass, planned once and run on any stream's handle. Planned are only engines that give the same bits
-// every time, and, unless TF32 is allowed, that multiply fp32 numbers as they are, neither rounded nor
-// transformed (Winograd, FFT); of these the one that cuDNN's heuristics rank first, which measure nothing, so
+// every time, transform nothing (Winograd, FFT) and, unless TF32 is allowed, multiply fp32 numbers as they
+// are, not rounded; of these the one that cuDNN's heuristics rank first, which measure nothing, so
 // every GPU of one kind has the same. Throws
 // NoEngine where there is none.
 class ConvolutionPlan {
