@@ -16,6 +16,7 @@ bool Agreement::poll() {
           fmt::format("rank {} sends {} bytes, expected were {}", rank, heard_[rank].bytes, expected_[rank]));
     }
     started_beside_.push_back(heard_[rank].started_beside);
+    all_gather_ = all_gather_ && heard_[rank].gathers != 0;
   }
   return true;
 }
@@ -25,10 +26,11 @@ std::vector<int> Agreement::missing() {
 }
 
 std::unique_ptr<Agreement> Control::agree(const CallSite& call, std::span<const std::size_t> sends,
-                                          std::span<const std::size_t> receives,
-                                          std::uint64_t started_beside) {
+                                          std::span<const std::size_t> receives, std::uint64_t started_beside,
+                                          bool gathers) {
   auto agreement = std::make_unique<Agreement>(receives);
-  for (const std::size_t bytes : sends) agreement->told_.push_back({bytes, started_beside});
+  for (const std::size_t bytes : sends)
+    agreement->told_.push_back({bytes, started_beside, gathers ? 1U : 0U});
   const Sizes one_each(sends.size(), sizeof(Notice));
   agreement->exchange_ = all_to_all(call, std::as_bytes(std::span(agreement->told_)), one_each,
                                     std::as_writable_bytes(std::span(agreement->heard_)), one_each);

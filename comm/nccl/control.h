@@ -13,11 +13,12 @@
 
 namespace lockstep::nccl {
 
-// What a worker tells each other one when it starts a transfer: how many bytes it sends there, and how many
-// transfers of the other lane it had started before.
+// What a worker tells each other one when it starts a transfer: how many bytes it sends there, how many
+// transfers of the other lane it had started before, and whether an all-gather would do the same here.
 struct Notice {
   std::uint64_t bytes = 0;
   std::uint64_t started_beside = 0;
+  std::uint64_t gathers = 0;
 };
 
 // Finishes once all workers have come to a transfer. Throws CommError where others mean another call by it,
@@ -27,8 +28,9 @@ class Agreement final : public Operation {
   explicit Agreement(std::span<const std::size_t> receives);
   bool poll() override;
   std::vector<int> missing() override;
-  // By rank, once it has finished.
+  // Once it has finished: by rank; whether an all-gather would do everywhere.
   std::span<const std::uint64_t> started_beside() const { return started_beside_; }
+  bool all_gather() const { return all_gather_; }
 
  private:
   friend class Control;
@@ -37,6 +39,7 @@ class Agreement final : public Operation {
   std::vector<Notice> told_;
   std::vector<Notice> heard_;
   std::vector<std::uint64_t> started_beside_;
+  bool all_gather_ = true;
   std::unique_ptr<Operation> exchange_;
 };
 
@@ -50,7 +53,8 @@ class Control {
 
   // Bytes by rank.
   std::unique_ptr<Agreement> agree(const CallSite& call, std::span<const std::size_t> sends,
-                                   std::span<const std::size_t> receives, std::uint64_t started_beside);
+                                   std::span<const std::size_t> receives, std::uint64_t started_beside,
+                                   bool gathers);
 
   // The communicator's own.
   using Started = std::unique_ptr<Operation>;

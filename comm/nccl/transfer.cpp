@@ -67,10 +67,17 @@ void Transfer::broadcast(int root, std::span<std::byte> data, bool is_root) {
 }
 
 void Transfer::all_gather(std::span<const std::byte> mine, std::span<std::byte> all) {
-  if (mine.empty()) return;
-  calls_.emplace_back([this, from = read(mine), into = written(all), each = mine.size()] {
+  if (!mine.empty()) calls_.push_back(all_gather_of(mine, all));
+}
+
+void Transfer::all_gather_instead(std::span<const std::byte> mine, std::span<std::byte> all) {
+  instead_ = all_gather_of(mine, all);
+}
+
+std::function<void()> Transfer::all_gather_of(std::span<const std::byte> mine, std::span<std::byte> all) {
+  return [this, from = read(mine), into = written(all), each = mine.size()] {
     library_.all_gather(at(from), at(into), each);
-  });
+  };
 }
 
 void Transfer::begin(std::unique_ptr<Agreement> agreement) {
@@ -132,7 +139,11 @@ bool Transfer::handed_over() {
 void Transfer::hand_over() {
   if (staged_reads_ != 0) library_.copy(block_.device, block_.pinned, staged_reads_);
   library_.begin_group();
-  for (const auto& call : calls_) call();
+  if (agreement_->all_gather()) {
+    instead_();
+  } else {
+    for (const auto& call : calls_) call();
+  }
   library_.end_group();
 }
 

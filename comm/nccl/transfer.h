@@ -34,6 +34,9 @@ class Transfer final : public Operation {
   void broadcast(int root, std::span<std::byte> data, bool is_root);
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all);
 
+  // The same in place of all others, where all workers say that it would do.
+  void all_gather_instead(std::span<const std::byte> mine, std::span<std::byte> all);
+
   // Queues it; its turn comes only once `agreement` has finished.
   void begin(std::unique_ptr<Agreement> agreement);
 
@@ -59,6 +62,7 @@ class Transfer final : public Operation {
   std::size_t read(std::span<const std::byte> data);
   std::size_t written(std::span<std::byte> data);
   std::byte* at(std::size_t part) const;
+  std::function<void()> all_gather_of(std::span<const std::byte> mine, std::span<std::byte> all);
 
   // For the queue: whether all workers have come to it; then how many transfers of the other lane go before
   // it; and, once its turn has come, making progress, whether NCCL has it.
@@ -76,6 +80,7 @@ class Transfer final : public Operation {
   Stage stage_ = Stage::agreeing;
   std::unique_ptr<Agreement> agreement_;
   std::vector<std::function<void()>> calls_;
+  std::function<void()> instead_;
   std::vector<Part> parts_;
   Block block_;                   // parts that are read, then those that are written
   std::size_t staged_reads_ = 0;  // bytes of the former

@@ -208,6 +208,52 @@ TEST(Nccl, what_is_equally_long_is_one_call) {
   });
 }
 
+// Gathers slices of a bucket on the GPU; `apart`: with the last one's elsewhere.
+void gather_slices(Communicator& comm, NcclDouble& nccl, bool apart) {
+  constexpr std::size_t each = 5;
+  const auto workers = static_cast<std::size_t>(comm.size());
+  auto* const memory = reinterpret_cast<std::int32_t*>(nccl.device_memory((workers + 1) * each * 4));
+  const auto slice = [&](int rank) {
+    const bool elsewhere = apart && rank + 1 == comm.size() && rank != comm.rank();
+    return std::span(memory + (static_cast<std::size_t>(rank) + (elsewhere ? 1 : 0)) * each, each);
+  };
+  std::ranges::copy(suite::message(comm.rank(), 0, each), slice(comm.rank()).begin());
+  std::vector<Outgoing<std::int32_t>> out;
+  std::vector<Incoming<std::int32_t>> in;
+  for (int other = 0; other < comm.size(); ++other) {
+    if (other == comm.rank()) continue;
+    out.push_back({other, slice(comm.rank())});
+    in.push_back({other, slice(other)});
+  }
+  comm.exchange(Lane::gather, "gradients", out, in).wait();
+  for (int rank = 0; rank < comm.size(); ++rank) {
+    EXPECT_THAT(slice(rank), testing::ElementsAreArray(suite::message(rank, 0, each))) << rank;
+  }
+}
+
+TEST(Nccl, slices_of_a_bucket_are_gathered_in_one_call) {
+  for (const int workers : {2, 3, 4}) {
+    NcclJob job(workers);
+    job.run([&](Communicator& comm, NcclDouble& nccl) {
+      auto& calls = job.record(comm.rank()).calls;
+      const int sent = calls["send"];
+      gather_slices(comm, nccl, false);
+      EXPECT_EQ(calls["all_gather"], 1);
+      EXPECT_EQ(calls["send"], sent);
+    });
+    for (int rank = 0; rank < workers; ++rank) EXPECT_EQ(job.message(rank), "");
+  }
+}
+
+TEST(Nccl, slices_are_sent_one_by_one_where_they_lie_apart_on_any_worker) {
+  NcclJob job(3);
+  job.run([&](Communicator& comm, NcclDouble& nccl) {
+    gather_slices(comm, nccl, comm.rank() == 1);
+    EXPECT_EQ(job.record(comm.rank()).calls["all_gather"], 0);
+  });
+  for (const int rank : {0, 1, 2}) EXPECT_EQ(job.message(rank), "");
+}
+
 TEST(Nccl, each_worker_of_a_host_has_a_gpu_of_its_own) {
   NcclJob job(3);
   job.prepare = [](NcclDouble& nccl, int rank) { nccl.host_name = rank == 1 ? "b" : "a"; };

@@ -66,6 +66,7 @@ TEST_P(BetweenGpus, TakesGradientsWhereTheyAre) {
   run(GetParam(), {.batches = batches});
   for (auto& record : records_) {
     EXPECT_GT(record.calls["send"], 0);
+    EXPECT_GT(record.calls["all_gather"], 0);
     EXPECT_EQ(record.calls["copy"], connecting_copies) << "gradients go through staging memory";
   }
 }
