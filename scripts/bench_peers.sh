@@ -23,14 +23,18 @@ peer() {
 
 install_packages build peers
 [[ -x $python ]] || /usr/bin/python3 -m venv build/peers
-on_gpu=false
-[[ ! " $* " =~ " gpu" ]] || on_gpu=true
-# Rows of prediction alone need neither of those that train.
-if ! [[ " $* " =~ " predict-" && ! " $* " =~ " "(resnet|cnn|gpu) ]]; then
-  peer PyTorch "torch torchvision" "torch torchvision"
-  $on_gpu || peer "Keras on TensorFlow" "keras tensorflow" "tensorflow-cpu"
-fi
-$on_gpu || peer "ONNX Runtime" "onnxruntime numpy" "onnxruntime numpy"
+trains=false predicts=false on_gpu=false
+for word in "$@"; do
+  case $word in
+    resnet* | cnn-*) trains=true ;;
+    predict-*) predicts=true ;;
+    gpu | gpu-resnet*) on_gpu=true ;;
+  esac
+done
+$trains || $predicts || $on_gpu || trains=true predicts=true # all but those of GPUs
+if $trains || $on_gpu; then peer PyTorch "torch torchvision" "torch torchvision"; fi
+if $trains; then peer "Keras on TensorFlow" "keras tensorflow" "tensorflow-cpu"; fi
+if $predicts; then peer "ONNX Runtime" "onnxruntime numpy" "onnxruntime numpy"; fi
 peer "Matplotlib, for the picture" matplotlib matplotlib
 
 if $on_gpu; then
@@ -39,7 +43,7 @@ if $on_gpu; then
   [[ -z $toolkit ]] || make_cudnn_frontend "$toolkit"
   lack=$(lack_of_cuda_toolkit "$toolkit")
   [[ -z $lack ]] || die "the GPU parts cannot be built: $lack (scripts/cuda_toolkit.sh brings all of it to build/cuda_toolkit)"
-  configure_cuda "$toolkit" >&2
+  configure_cuda "$toolkit" -DLOCKSTEP_TESTS=OFF >&2
   cmake --build --preset cuda --target lockstep >&2
 fi
 [[ -f build/release/build.ninja ]] || cmake --preset release -DLOCKSTEP_TESTS=OFF >&2

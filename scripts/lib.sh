@@ -104,7 +104,7 @@ make_cudnn_frontend() {
 # Configures the preset `cuda` for that toolkit, anew where it was for another: configure_cuda TOOLKIT [OPTION]...
 configure_cuda() {
   local cache=build/cuda/CMakeCache.txt fresh=()
-  [[ ! -f $cache ]] || grep -qx "LOCKSTEP_CUDA_TOOLKIT:PATH=$1" "$cache" || fresh=(--fresh)
+  [[ ! -f $cache ]] || grep -qxF "LOCKSTEP_NVCC:FILEPATH=$1/bin/nvcc" "$cache" || fresh=(--fresh)
   cmake "${fresh[@]}" --preset cuda -DLOCKSTEP_CUDA_TOOLKIT="$1" "${@:2}"
 }
 

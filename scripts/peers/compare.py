@@ -95,7 +95,9 @@ def resnet20(batch):
 
 
 def gpus():
-    """How many this machine has."""
+    """How many a program sees here."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return len([device for device in visible.split(",") if device])
     folder = Path("/proc/driver/nvidia/gpus")
     return len(list(folder.iterdir())) if folder.is_dir() else 0
 
