@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "comm/base/error.h"
@@ -378,7 +379,10 @@ void Plan::run_segment(Run& run, const Segment& segment) {
     }
   });
   // A device of its own is still at work: what goes between workers goes on meanwhile.
-  while (run.training != nullptr && !device_.done()) run.training->reducer.progress();
+  while (run.training != nullptr && !device_.done()) {
+    run.training->reducer.progress();
+    std::this_thread::yield();
+  }
   device_.wait();
 }
 

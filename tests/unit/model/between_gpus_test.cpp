@@ -1,8 +1,10 @@
 // Workers with doubles of GPUs, between which a double of NCCL moves gradients, train what one worker trains.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,6 +36,9 @@ class BetweenGpus : public ::testing::TestWithParam<int> {
       control.set_timeout(std::chrono::seconds(20));
       auto library =
           std::make_unique<test::NcclDouble>(world, records_[static_cast<std::size_t>(control.rank())]);
+      library->at = [this](std::string_view name, int) {
+        if (name == "end_group" && test::GpuDouble::working) ++handed_over_while_working_;
+      };
       library->also_on_device = [this](const std::byte* begin, std::size_t bytes) {
         return memory_->holds(begin, bytes);
       };
@@ -46,6 +51,7 @@ class BetweenGpus : public ::testing::TestWithParam<int> {
   ModelOptions options_ = small_resnet();
   test::GuardedMemory* memory_ = nullptr;
   std::vector<test::NcclDouble::Record> records_;
+  std::atomic<int> handed_over_while_working_ = 0;
 };
 
 TEST_P(BetweenGpus, GivesTheBitsOfOneWorker) {
@@ -69,6 +75,11 @@ TEST_P(BetweenGpus, TakesGradientsWhereTheyAre) {
     EXPECT_GT(record.calls["all_gather"], 0);
     EXPECT_EQ(record.calls["copy"], connecting_copies) << "gradients go through staging memory";
   }
+}
+
+TEST_P(BetweenGpus, HandsOverGradientsWhileItsGpuIsAtWork) {
+  run(GetParam(), {.batches = batches, .bucket_bytes = 512});
+  EXPECT_GT(handed_over_while_working_, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(, BetweenGpus, ::testing::Values(2, 3, 4));
