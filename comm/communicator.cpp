@@ -187,6 +187,11 @@ CallSite Communicator::begin(Collective kind, Lane lane, std::string_view name, 
   return call;
 }
 
+void Communicator::number_on(Lane lane, const Communicator& other) {
+  const auto index = static_cast<std::size_t>(lane);
+  sequence_.at(index) = other.sequence_.at(index);
+}
+
 void Communicator::check(std::string_view name, std::span<const std::size_t> counts,
                          std::size_t total) const {
   if (counts.size() != static_cast<std::size_t>(size_)) {

@@ -141,6 +141,8 @@ class Communicator {
   int rank() const { return rank_; }
   int size() const { return size_; }
   virtual std::string_view transport() const = 0;
+  // Whether gathers wait for scatters that other workers started before them.
+  virtual bool has_one_queue() const { return false; }
   // What this worker's transport can tell of it; empty words where it cannot.
   virtual Links links() const { return {}; }
 
@@ -244,6 +246,10 @@ class Communicator {
   // do not fit, and who does not answer within `patience`.
   virtual std::string consult(const CallSite& /*call*/, std::chrono::milliseconds /*patience*/) { return ""; }
 
+  // A call of this worker's. The numbers of a lane's calls may go on from those of another communicator.
+  CallSite begin(Collective kind, Lane lane, std::string_view name, ElementType element);
+  void number_on(Lane lane, const Communicator& other);
+
   // Throws CommError: "rank 1 of 4: <call>: <reason>", and what the others say. waited: by the call so far. A
   // worker that computes or writes answers only when it waits again, so they have what is left of the call's
   // time, and a second at least.
@@ -256,7 +262,6 @@ class Communicator {
 
   // "rank 1, rank 2"; "another worker" for none.
   std::string names_of(std::span<const int> ranks) const;
-  CallSite begin(Collective kind, Lane lane, std::string_view name, ElementType element);
   // These throw std::logic_error, naming the collective, where its arguments do not fit each other.
   void check(std::string_view name, std::span<const std::size_t> counts, std::size_t total) const;
   void check_own(std::string_view name, std::span<const std::size_t> counts, std::size_t mine) const;

@@ -49,7 +49,7 @@ GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, 
       memory_(options.memory == nullptr ? own_memory_ : *options.memory),
       nodes_(maximal_subtrees({0, layout.shards()}, layout.block())),
       rounds_(plan_rounds(layout, options.most_at_once)),
-      window_(options.window) {
+      window_(comm.has_one_queue() ? unlimited : options.window) {
   for (const Range elements : plan_buckets(tensors_, options_.bucket_bytes / sizeof(float))) {
     Bucket& bucket = buckets_.emplace_back();
     bucket.name = fmt::format("gradients [{}, {})", elements.begin, elements.end);
@@ -114,7 +114,7 @@ void GradientReducer::finish() {
   }
   while (advance_gather(true)) {
   }
-  if (!overlaps_ || buckets_.empty()) return;
+  if (!overlaps_ || buckets_.empty() || comm_.has_one_queue()) return;
   const auto now = Clock::now();
   const double waited = std::chrono::duration<double>(now - waits_from) / (now - begun_);
   window_ = next_window(window_, buckets_.size(), waited);

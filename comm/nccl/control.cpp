@@ -2,21 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace lockstep::nccl {
 
-Agreement::Agreement(std::span<const std::size_t> receives)
-    : expected_(receives.begin(), receives.end()), heard_(expected_.size()) {}
+Agreement::Agreement(std::vector<Notice> told) : told_(std::move(told)), heard_(told_.size()) {}
 
 bool Agreement::poll() {
   if (exchange_ && !exchange_->poll()) return false;
   exchange_.reset();
   for (std::size_t rank = 0; rank < heard_.size(); ++rank) {
-    if (heard_[rank].bytes != expected_[rank]) {
+    const Notice& theirs = heard_[rank];
+    const Notice& mine = told_[rank];
+    if (theirs.sent != mine.expected) {
       throw CommError(
-          fmt::format("rank {} sends {} bytes, expected were {}", rank, heard_[rank].bytes, expected_[rank]));
+          fmt::format("rank {} sends {} bytes, expected were {}", rank, theirs.sent, mine.expected));
     }
-    started_beside_.push_back(heard_[rank].started_beside);
-    all_gather_ = all_gather_ && heard_[rank].gathers != 0;
+    if (theirs.expected != mine.sent) {
+      throw CommError(
+          fmt::format("rank {} expects {} bytes, which are {} here", rank, theirs.expected, mine.sent));
+    }
+    started_beside_.push_back(theirs.started_beside);
+    all_gather_ = all_gather_ && theirs.gathers != 0;
   }
   return true;
 }
@@ -28,9 +35,11 @@ std::vector<int> Agreement::missing() {
 std::unique_ptr<Agreement> Control::agree(const CallSite& call, std::span<const std::size_t> sends,
                                           std::span<const std::size_t> receives, std::uint64_t started_beside,
                                           bool gathers) {
-  auto agreement = std::make_unique<Agreement>(receives);
-  for (const std::size_t bytes : sends)
-    agreement->told_.push_back({bytes, started_beside, gathers ? 1U : 0U});
+  std::vector<Notice> told;
+  for (std::size_t rank = 0; rank < sends.size(); ++rank) {
+    told.push_back({sends[rank], receives[rank], started_beside, gathers ? 1U : 0U});
+  }
+  auto agreement = std::make_unique<Agreement>(std::move(told));
   const Sizes one_each(sends.size(), sizeof(Notice));
   agreement->exchange_ = all_to_all(call, std::as_bytes(std::span(agreement->told_)), one_each,
                                     std::as_writable_bytes(std::span(agreement->heard_)), one_each);

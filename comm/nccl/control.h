@@ -13,19 +13,21 @@
 
 namespace lockstep::nccl {
 
-// What a worker tells each other one when it starts a transfer: how many bytes it sends there, how many
-// transfers of the other lane it had started before, and whether an all-gather would do the same here.
+// What a worker tells each other one when it starts a transfer: how many bytes it sends there and expects
+// from there, how many transfers of the other lane it had started before, and whether an all-gather would do
+// the same here.
 struct Notice {
-  std::uint64_t bytes = 0;
+  std::uint64_t sent = 0;
+  std::uint64_t expected = 0;
   std::uint64_t started_beside = 0;
   std::uint64_t gathers = 0;
 };
 
 // Finishes once all workers have come to a transfer. Throws CommError where others mean another call by it,
-// or send this worker other sizes than it receives.
+// or send or expect other sizes than it does.
 class Agreement final : public Operation {
  public:
-  explicit Agreement(std::span<const std::size_t> receives);
+  explicit Agreement(std::vector<Notice> told);
   bool poll() override;
   std::vector<int> missing() override;
   // Once it has finished: by rank; whether an all-gather would do everywhere.
@@ -35,7 +37,6 @@ class Agreement final : public Operation {
  private:
   friend class Control;
 
-  std::vector<std::size_t> expected_;
   std::vector<Notice> told_;
   std::vector<Notice> heard_;
   std::vector<std::uint64_t> started_beside_;

@@ -46,8 +46,8 @@ class Library {
   // Whether all that NCCL was told has been set up, or handed to the stream; it may be told nothing else
   // before. Throws CommError where NCCL has failed.
   virtual bool settled() = 0;
-  // Ends all at once, whatever it is at, and does not wait until that is done. From now on nothing is freed
-  // but what NCCL itself does.
+  // Ends all, whatever it is at; waits for that some seconds at most, as it may take others who hang. From
+  // now on nothing is freed but what NCCL itself does.
   virtual void abort() noexcept = 0;
 
   // Calls between these are one: they happen together.

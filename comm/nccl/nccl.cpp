@@ -5,11 +5,12 @@
 #include <nccl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <future>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -23,6 +24,8 @@ namespace lockstep {
 namespace nccl {
 
 namespace {
+
+constexpr std::chrono::seconds longest_abort{2};
 
 void require(cudaError_t result) {
   if (result != cudaSuccess) throw CommError(fmt::format("CUDA: {}", cudaGetErrorString(result)));
@@ -40,6 +43,10 @@ cudaEvent_t event_of(Event event) {
 
 class NvidiaLibrary final : public Library {
  public:
+  // By default NCCL sets up the ways of a collective at its first call, which may wait for all that the GPU
+  // is at.
+  NvidiaLibrary() { ::setenv("NCCL_RUNTIME_CONNECT", "0", 0); }
+
   ~NvidiaLibrary() override {
     if (aborted_) return;
     if (comm_ != nullptr) (void)ncclCommDestroy(comm_);
@@ -123,10 +130,13 @@ class NvidiaLibrary final : public Library {
     // In a group that a failed call left open it would wait for the group's end.
     if (in_group_) (void)ncclGroupEnd();
     if (comm_ == nullptr) return;
-    // It blocks until the others abort too, which may hang themselves: what went wrong must be told before.
+    // It blocks until the others abort too, who may hang, and what went wrong is to be told all the same.
     try {
-      std::thread([comm = comm_] { (void)ncclCommAbort(comm); }).detach();
-    } catch (const std::system_error&) {
+      std::packaged_task<void()> aborting([comm = comm_] { (void)ncclCommAbort(comm); });
+      const std::future<void> aborted = aborting.get_future();
+      std::thread(std::move(aborting)).detach();
+      (void)aborted.wait_for(longest_abort);
+    } catch (...) {
       // No thread can be had; the process ends, and its calls with it.
     }
   }

@@ -78,9 +78,11 @@ class NcclCommunicator final : public Communicator {
         library_(std::move(library)),
         staging_(*library_) {
     set_timeout(control.timeout());
-    const Choice choice = choose_device(share);
-    attempt(connecting(), [&] { use(choice); });
-    connect(share_id());
+    const CallSite connecting = begin(Collective::connect, Lane::scatter, "NCCL", ElementType::byte);
+    const Choice choice = choose_device(connecting, share);
+    attempt(connecting, [&] { use(choice); });
+    connect(connecting, share_id(connecting));
+    number_on(Lane::statistics, control);
   }
 
   ~NcclCommunicator() override {
@@ -88,6 +90,7 @@ class NcclCommunicator final : public Communicator {
   }
 
   std::string_view transport() const override { return "nccl"; }
+  bool has_one_queue() const override { return true; }
   Links links() const override { return {"", "", library_->version()}; }
   void set_check_order(bool check) override { control_.comm().set_check_order(check); }
   [[noreturn]] void abort(ExitCode code) override {
@@ -205,14 +208,10 @@ class NcclCommunicator final : public Communicator {
     return call ? std::make_unique<Beside>(queue_, std::move(call)) : nullptr;
   }
 
-  CallSite connecting() const {
-    return {Collective::connect, "NCCL", Lane::scatter, 0, phase(), ElementType::byte};
-  }
-
   // Rank 0 says whether GPUs may be shared.
-  Choice choose_device(bool share) {
+  Choice choose_device(const CallSite& connecting, bool share) {
     std::string mine;
-    attempt(connecting(), [&] { mine = in_lines({library_->host(), library_->devices()}); });
+    attempt(connecting, [&] { mine = in_lines({library_->host(), library_->devices()}); });
     const auto texts = gather_texts(control_.comm(), "GPUs", mine);
     std::vector<Seat> seats;
     seats.reserve(texts.size());
@@ -228,17 +227,16 @@ class NcclCommunicator final : public Communicator {
   }
 
   // Rank 0's.
-  Id share_id() {
+  Id share_id(const CallSite& connecting) {
     Id id{};
-    if (rank() == 0) attempt(connecting(), [&] { id = library_->new_id(); });
+    if (rank() == 0) attempt(connecting, [&] { id = library_->new_id(); });
     control_.comm().broadcast(Lane::statistics, "NCCL's id", std::span<std::byte>(id), 0).wait();
     return id;
   }
 
   // A first exchange sets up the ways between all pairs now, while nothing else runs on the GPU: it may wait
   // for all of it.
-  void connect(const Id& id) {
-    const CallSite call = connecting();
+  void connect(const CallSite& call, const Id& id) {
     attempt(call, [&] { library_->join(id, rank(), size()); });
     Pending(std::make_unique<Settling>(*library_), this, call).wait();
     const std::vector<std::byte> mine(static_cast<std::size_t>(size()));
@@ -251,7 +249,7 @@ class NcclCommunicator final : public Communicator {
   bool left() {
     try {
       library_->leave();
-      const CallSite call{Collective::leave, "NCCL", Lane::scatter, 0, phase(), ElementType::nothing};
+      const CallSite call = begin(Collective::leave, Lane::scatter, "NCCL", ElementType::nothing);
       Pending(std::make_unique<Settling>(*library_), this, call).wait();
       return true;
     } catch (const CommError& error) {

@@ -41,16 +41,16 @@ int NcclWorld::joined() {
   return joined_;
 }
 
-void NcclWorld::post(int from, int to, std::vector<std::byte> message) {
+void NcclWorld::post(int from, int to, Message message) {
   const std::lock_guard lock(mutex_);
   messages_[{from, to}].push_back(std::move(message));
 }
 
-std::optional<std::vector<std::byte>> NcclWorld::take(int from, int to) {
+std::optional<NcclWorld::Message> NcclWorld::take(int from, int to) {
   const std::lock_guard lock(mutex_);
   auto& waiting = messages_[{from, to}];
   if (waiting.empty()) return {};
-  std::vector<std::byte> message = std::move(waiting.front());
+  Message message = std::move(waiting.front());
   waiting.pop_front();
   return message;
 }
@@ -128,14 +128,15 @@ void NcclDouble::end_group() {
 
 NcclDouble::Task NcclDouble::task_of(Group group) {
   return [this, group = std::move(group)]() mutable {
-    for (const Message& it : std::exchange(group.sends, {})) {
-      world_.post(rank_, it.other, {it.memory, it.memory + it.bytes});
+    for (const Part& it : std::exchange(group.sends, {})) {
+      world_.post(rank_, it.other, {it.call, {it.memory, it.memory + it.bytes}});
     }
-    std::erase_if(group.receives, [&](const Message& it) {
+    std::erase_if(group.receives, [&](const Part& it) {
       const auto message = world_.take(it.other, rank_);
       if (!message) return false;
-      require(message->size() == it.bytes, "another size sent than received");
-      std::ranges::copy(*message, it.memory);
+      require(message->call == it.call, "another call than another worker's");
+      require(message->data.size() == it.bytes, "another size sent than received");
+      std::ranges::copy(message->data, it.memory);
       return true;
     });
     return group.receives.empty();
@@ -145,31 +146,34 @@ NcclDouble::Task NcclDouble::task_of(Group group) {
 void NcclDouble::send(const std::byte* from, std::size_t bytes, int to) {
   made("send");
   require_device(from, bytes);
-  group().sends.push_back({to, const_cast<std::byte*>(from), bytes});
+  group().sends.push_back({"message", to, const_cast<std::byte*>(from), bytes});
 }
 
 void NcclDouble::receive(std::byte* into, std::size_t bytes, int from) {
   made("receive");
   require_device(into, bytes);
-  group().receives.push_back({from, into, bytes});
+  group().receives.push_back({"message", from, into, bytes});
 }
 
 void NcclDouble::broadcast(std::byte* data, std::size_t bytes, int root) {
   made("broadcast");
   require_device(data, bytes);
   for (int other = 0; other < size_; ++other) {
-    if (rank_ == root && other != root) group().sends.push_back({other, data, bytes});
+    if (rank_ == root && other != root) group().sends.push_back({"broadcast", other, data, bytes});
   }
-  if (rank_ != root) group().receives.push_back({root, data, bytes});
+  if (rank_ != root) group().receives.push_back({"broadcast", root, data, bytes});
 }
 
 void NcclDouble::all_gather(const std::byte* mine, std::byte* all, std::size_t each) {
   made("all_gather");
   require_device(mine, each);
   require_device(all, each * static_cast<std::size_t>(size_));
+  const std::byte* const own = all + static_cast<std::size_t>(rank_) * each;
+  const bool overlaps = mine + each > all && mine < all + static_cast<std::size_t>(size_) * each;
+  require(!overlaps || mine == own, "an all-gather of what lies elsewhere in its result");
   for (int other = 0; other < size_; ++other) {
-    group().sends.push_back({other, const_cast<std::byte*>(mine), each});
-    group().receives.push_back({other, all + static_cast<std::size_t>(other) * each, each});
+    group().sends.push_back({"all_gather", other, const_cast<std::byte*>(mine), each});
+    group().receives.push_back({"all_gather", other, all + static_cast<std::size_t>(other) * each, each});
   }
 }
 

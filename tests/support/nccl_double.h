@@ -23,14 +23,18 @@ class NcclWorld {
   nccl::Id new_id();
   void join(const nccl::Id& id);
   int joined();
-  void post(int from, int to, std::vector<std::byte> message);
-  std::optional<std::vector<std::byte>> take(int from, int to);
+  struct Message {
+    std::string call;
+    std::vector<std::byte> data;
+  };
+  void post(int from, int to, Message message);
+  std::optional<Message> take(int from, int to);
 
  private:
   std::mutex mutex_;
   std::optional<nccl::Id> id_;
   int joined_ = 0;
-  std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> messages_;
+  std::map<std::pair<int, int>, std::deque<Message>> messages_;
 };
 
 // NCCL and CUDA of one worker, without either. The stream does what it got when somebody asks for it, a
@@ -39,8 +43,8 @@ class NcclWorld {
 // Memory "of the GPU" is the host's, but it knows which is which.
 //
 // Throws std::logic_error where it is used in a way that the real ones answer by a crash, wrong data or not
-// at all: a call outside a group or while NCCL is not settled, memory of the wrong kind, an event never
-// recorded.
+// at all: a call outside a group or while NCCL is not settled, another call or size than another worker's,
+// memory of the wrong kind, an event never recorded.
 class NcclDouble final : public nccl::Library {
  public:
   // What has been seen, by those who look on after it is gone.
@@ -95,14 +99,15 @@ class NcclDouble final : public nccl::Library {
  private:
   using Task = std::function<bool()>;  // whether it is done
 
-  struct Message {
+  struct Part {
+    std::string call;
     int other;
     std::byte* memory;
     std::size_t bytes;
   };
   struct Group {
-    std::vector<Message> sends;
-    std::vector<Message> receives;
+    std::vector<Part> sends;
+    std::vector<Part> receives;
   };
   using Memory = std::map<const std::byte*, std::vector<std::byte>>;
 
