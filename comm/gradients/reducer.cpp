@@ -49,7 +49,7 @@ GradientReducer::GradientReducer(Communicator& comm, const ShardLayout& layout, 
       memory_(options.memory == nullptr ? own_memory_ : *options.memory),
       nodes_(maximal_subtrees({0, layout.shards()}, layout.block())),
       rounds_(plan_rounds(layout, options.most_at_once)),
-      window_(comm.has_one_queue() ? unlimited : options.window) {
+      window_(options.window) {
   for (const Range elements : plan_buckets(tensors_, options_.bucket_bytes / sizeof(float))) {
     Bucket& bucket = buckets_.emplace_back();
     bucket.name = fmt::format("gradients [{}, {})", elements.begin, elements.end);
@@ -114,7 +114,7 @@ void GradientReducer::finish() {
   }
   while (advance_gather(true)) {
   }
-  if (!overlaps_ || buckets_.empty() || comm_.has_one_queue()) return;
+  if (!overlaps_ || buckets_.empty()) return;
   const auto now = Clock::now();
   const double waited = std::chrono::duration<double>(now - waits_from) / (now - begun_);
   window_ = next_window(window_, buckets_.size(), waited);
@@ -122,9 +122,11 @@ void GradientReducer::finish() {
 
 // Starts whatever may start. A round follows the fold of the one before; a bucket's first follows the start
 // of the last one of the bucket before it, so that all workers start the same ones in the same order. Once
-// all are released backward is over, and nobody waits for anything else any more.
+// all are released backward is over, and nobody waits for anything else any more. Where a transport has one
+// queue, gathers of a worker with a narrow window would wait for scatters that others started, which it would
+// start only behind its gathers.
 void GradientReducer::start_scatters() {
-  const bool all = released_ == buckets_.size();
+  const bool all = released_ == buckets_.size() || comm_.has_one_queue();
   for (; scattered_ < released_ && (all || scattered_ - gathered_ < window_); ++scattered_) {
     Bucket& bucket = buckets_[scattered_];
     if (bucket.scatters_started == bucket.folded) scatter(bucket, bucket.scatters_started++);

@@ -24,7 +24,6 @@ namespace lockstep {
 // bits are the same (rule 5).
 class GradientReducer {
  public:
-  static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
   struct Options {
     std::size_t bucket_bytes = 4 << 20;
     std::size_t small_bytes = 32 << 10;  // up to here a bucket goes in one all-gather, but
@@ -32,9 +31,8 @@ class GradientReducer {
     bool overlap = true;                 // false: everything is sent in `finish`
     int most_at_once = 32;               // workers that meet; where there are more, in rounds (tree/rounds.h)
     // Buckets that are under way at a time in the first step, while tensors are still to come; from then on
-    // it is next_window (window.h). Not where a transport has one queue: gathers of a worker whose window is
-    // narrow would wait for scatters of others, which it would start only behind its gathers.
-    std::size_t window = unlimited;
+    // it is next_window (window.h). There is none where a transport has one queue.
+    std::size_t window = std::numeric_limits<std::size_t>::max();
     // Where the arenas lie, as long as the reducer is; null: in this process's memory. A communicator has to
     // take such memory.
     const GradientMemory* memory = nullptr;

@@ -22,8 +22,6 @@ bool Agreement::poll() {
       throw CommError(
           fmt::format("rank {} expects {} bytes, which are {} here", rank, theirs.expected, mine.sent));
     }
-    started_beside_.push_back(theirs.started_beside);
-    all_gather_ = all_gather_ && theirs.gathers != 0;
   }
   return true;
 }

@@ -30,17 +30,14 @@ class Agreement final : public Operation {
   explicit Agreement(std::vector<Notice> told);
   bool poll() override;
   std::vector<int> missing() override;
-  // Once it has finished: by rank; whether an all-gather would do everywhere.
-  std::span<const std::uint64_t> started_beside() const { return started_beside_; }
-  bool all_gather() const { return all_gather_; }
+  // From each rank, once it has finished.
+  std::span<const Notice> heard() const { return heard_; }
 
  private:
   friend class Control;
 
   std::vector<Notice> told_;
   std::vector<Notice> heard_;
-  std::vector<std::uint64_t> started_beside_;
-  bool all_gather_ = true;
   std::unique_ptr<Operation> exchange_;
 };
 

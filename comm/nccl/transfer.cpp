@@ -121,8 +121,8 @@ bool Transfer::agreed() {
 }
 
 std::uint64_t Transfer::behind() const {
-  const auto [least, most] = std::ranges::minmax(agreement_->started_beside());
-  return call_.lane == Lane::gather ? most : least;
+  const auto [least, most] = std::ranges::minmax(agreement_->heard(), {}, &Notice::started_beside);
+  return (call_.lane == Lane::gather ? most : least).started_beside;
 }
 
 bool Transfer::handed_over() {
@@ -138,8 +138,10 @@ bool Transfer::handed_over() {
 
 void Transfer::hand_over() {
   if (staged_reads_ != 0) library_.copy(block_.device, block_.pinned, staged_reads_);
+  const bool all_gather =
+      std::ranges::all_of(agreement_->heard(), [](const Notice& it) { return it.gathers != 0; });
   library_.begin_group();
-  if (agreement_->all_gather()) {
+  if (all_gather) {
     instead_();
   } else {
     for (const auto& call : calls_) call();

@@ -199,9 +199,8 @@ class NcclCommunicator final : public Communicator {
       return it.into.data() == at(it.from) && it.into.size() == mine.size();
     });
     if (mine.empty() || !alike || !in_order || !library_->on_device(mine.data())) return {};
-    std::byte* const first =
-        receives.front().from == 0 ? receives.front().into.data() : const_cast<std::byte*>(at(0));
-    return {first, mine.size() * (others + 1)};
+    // NCCL is asked to write its own piece of it only with what lies there.
+    return {const_cast<std::byte*>(at(0)), mine.size() * (others + 1)};
   }
 
   std::unique_ptr<Operation> beside(std::unique_ptr<Operation> call) {
