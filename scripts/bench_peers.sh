@@ -38,14 +38,13 @@ if $predicts; then peer "ONNX Runtime" "onnxruntime numpy" "onnxruntime numpy"; 
 peer "Matplotlib, for the picture" matplotlib matplotlib
 
 if $on_gpu; then
-  make_python
-  toolkit=$(cuda_toolkit)
-  [[ -z $toolkit ]] || make_cudnn_frontend "$toolkit"
-  lack=$(lack_of_cuda_toolkit "$toolkit")
-  [[ -z $lack ]] || die "the GPU parts cannot be built: $lack (scripts/cuda_toolkit.sh brings all of it to build/cuda_toolkit)"
+  prepare_cuda build/peers
+  [[ -z $lack ]] || die "the GPU parts cannot be built: $lack"
   configure_cuda "$toolkit" -DLOCKSTEP_TESTS=OFF >&2
   cmake --build --preset cuda --target lockstep >&2
 fi
-[[ -f build/release/build.ninja ]] || cmake --preset release -DLOCKSTEP_TESTS=OFF >&2
-cmake --build --preset release --target lockstep >&2
+if $trains || $predicts; then
+  [[ -f build/release/build.ninja ]] || cmake --preset release -DLOCKSTEP_TESTS=OFF >&2
+  cmake --build --preset release --target lockstep >&2
+fi
 exec "$python" scripts/peers/compare.py "$@"

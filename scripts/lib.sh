@@ -93,12 +93,21 @@ cuda_toolkit() {
   done
 }
 
-# Brings cudnn_frontend, headers that no installed toolkit has, to build/cudnn_frontend. Comes after make_python. A machine
-# without a way to PyPI does not get them.
+# Brings cudnn_frontend, headers that no installed toolkit has, to build/cudnn_frontend: make_cudnn_frontend TOOLKIT FOLDER,
+# that of the virtual environment whose pip does. A machine without a way to PyPI does not get them.
 make_cudnn_frontend() {
   [[ ! -e $1/include/cudnn_frontend.h && ! -e build/cudnn_frontend/include/cudnn_frontend.h ]] || return 0
-  pip_of build/python install --no-compile --no-deps --require-hashes --only-binary :all: --target build/cudnn_frontend \
+  pip_of "$2" install --no-compile --no-deps --require-hashes --only-binary :all: --target build/cudnn_frontend \
     -r <(grep '^nvidia-cudnn-frontend=' scripts/packages/cuda.txt) || rm -rf build/cudnn_frontend
+}
+
+# Looks for what the preset `cuda` needs: sets `toolkit`, and `lack`, why it cannot be built, or nothing. prepare_cuda FOLDER,
+# as above.
+prepare_cuda() {
+  toolkit=$(cuda_toolkit)
+  [[ -z $toolkit ]] || make_cudnn_frontend "$toolkit" "$1"
+  lack=$(lack_of_cuda_toolkit "$toolkit")
+  [[ -z $lack ]] || lack+=" (scripts/cuda_toolkit.sh brings all of it to build/cuda_toolkit)"
 }
 
 # Configures the preset `cuda` for that toolkit, anew where it was for another: configure_cuda TOOLKIT [OPTION]...

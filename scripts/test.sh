@@ -20,15 +20,13 @@ binary.benches.peers_infer_with_onnx_runtime are" "$(reason build/python.missing
 skipped "drill.two_hosts is" "$(python3 -B tests/cluster/hosts.py)"
 skipped "cluster.over_ssh is" "$(python3 -B tests/cluster/over_ssh.py --missing)"
 skipped "cluster.under_slurm is" "$(python3 -B tests/cluster/slurm.py)"
-toolkit=$(cuda_toolkit)
-[[ -z $toolkit ]] || make_cudnn_frontend "$toolkit"
-lack=$(lack_of_cuda_toolkit "$toolkit")
+prepare_cuda build/python
 if [[ -z $lack ]]; then
   configure_cuda "$toolkit" -DLOCKSTEP_TESTS=ON
   cmake --build --preset cuda --target lockstep mpi_suite mpi_faults gpu_operations gpu_networks
   ctest --preset cuda -L gpu
 else
-  say "the GPU parts are skipped: $lack (scripts/cuda_toolkit.sh brings all of it to build/cuda_toolkit)"
+  say "the GPU parts are skipped: $lack"
 fi
 cmake --preset release -DLOCKSTEP_TESTS=ON
 cmake --build --preset release
